@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "str.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+char *str_format(const char *fmt, ...)
+{
+    char *text;
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vasprintf(&text, fmt, ap);
+    va_end(ap);
+    if (n < 0)
+        abort();
+    return text;
+}
+
+char *str_dup(const char *s)
+{
+    char *copy;
+
+    if (!s)
+        return NULL;
+    copy = strdup(s);
+    if (!copy)
+        abort();
+    return copy;
+}
+
+void *mem_new(size_t count, size_t size)
+{
+    void *p = calloc(count ? count : 1, size ? size : 1);
+
+    if (!p)
+        abort();
+    return p;
+}
+
+void str_replace(char **p, const char *value)
+{
+    char *copy = str_dup(value);
+
+    free(*p);
+    *p = copy;
+}
+
+int str_to_bytes(const char *s, uint64_t *ret_bytes)
+{
+    static const char units[] = "KMGTP";
+    char *end;
+    unsigned long long v;
+    const char *unit;
+    unsigned shift = 0;
+
+    if (*s < '0' || *s > '9')
+        return -EINVAL;
+    errno = 0;
+    v = strtoull(s, &end, 10);
+    if (errno)
+        return -ERANGE;
+    if (*end) {
+        unit = strchr(units, *end >= 'a' ? *end - 32 : *end);
+        if (!unit || !*unit)
+            return -EINVAL;
+        shift = 10 * (unsigned)(unit - units + 1);
+        end++;
+        if (*end == 'i')
+            end++;
+        if (*end == 'B')
+            end++;
+        if (*end)
+            return -EINVAL;
+    }
+    if (shift && v > (UINT64_MAX >> shift))
+        return -ERANGE;
+    *ret_bytes = (uint64_t)v << shift;
+    return 0;
+}
+
+char *str_from_bytes(uint64_t bytes, char *buf, size_t size)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    double v = (double)bytes;
+    size_t u = 0;
+
+    while (v >= 1024 && u + 1 < sizeof(units) / sizeof(units[0])) {
+        v /= 1024;
+        u++;
+    }
+    snprintf(buf, size, u == 0 || v >= 100 ? "%.0f %s" : "%.1f %s", v, units[u]);
+    return buf;
+}
+
+int str_starts(const char *s, const char *prefix)
+{
+    return strncmp(s, prefix, strlen(prefix)) == 0;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine's control socket: who may talk, what is said, and the client side of it.
+ *
+ * Transport: unix stream socket, one JSON object per line (at most CONTROL_LINE_MAX bytes), UTF-8.
+ * The peer must be root or the engine's own user (SO_PEERCRED); others are disconnected.
+ *
+ *   → {"id": N, "verb": "...", "args": {...}}
+ *   ← {"id": N, "event": "progress", ...}            zero or more
+ *   ← {"id": N, "result": {...}}                     or
+ *   ← {"id": N, "error": {"code": ERRNO, "name": "EROFS", "message": "sentence"}}
+ *
+ * One connection handles one request at a time; a client opens as many as it wants.  A request
+ * goes on when its client disconnects.  Unknown verbs and unknown arguments are errors.
+ *
+ * verb         args                                   result
+ * ----         ----                                   ------
+ * status       -                                      see "status object" in docs/FORMATS.md
+ * sync         disks: [{name, uri, bitmap?}],         {generation, passes: [{disk, bytes, zero_bytes,
+ *              snapshot?, compare?: bool,              changed_bytes, seconds}], already: bool}
+ *              connections?: N                        uri: NBD URI; bitmap: meta context with the
+ *                                                     changes since the current generation (without it
+ *                                                     a delta is a full compare).  All disks of the VM
+ *                                                     must be named.  The same snapshot again joins the
+ *                                                     running sync, resumes an interrupted one, or
+ *                                                     answers at once when it is committed (already).
+ *                                                     Progress event: {disk, phase: "map"|"copy"|"seal",
+ *                                                     done_bytes, total_bytes, rate_bytes_s, eta_s}
+ *                                                     (sums over all disks when disk is absent).
+ * cancel       -                                      {cancelled: bool}  stops the running sync; what is
+ *                                                     durable stays and is resumed by the same snapshot
+ * flip         grace_s?: N                            {mode: "owner", generation}; folds all layers
+ *                                                     first (progress phase "fold"), ends read-only
+ *                                                     connections after grace_s (default 2)
+ * detach       -                                      {mode: "detached"}; needs owner; the engine then
+ *                                                     has let go of the targets
+ * draft-create name                                   {name, generation}; a writable layer over the latest
+ *                                                     generation, exported as <name>/<disk>
+ * draft-seal   name                                   {generation}; the draft becomes the next generation
+ * draft-drop   name                                   {}
+ * stop         -                                      {}; the engine process ends
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdint.h>
+#include "base/error.h"
+
+#define CONTROL_LINE_MAX (1 << 20)
+#define CONTROL_SOCKET_NAME "control.sock" /* in the store's folder unless told otherwise */
+#define NBD_SOCKET_NAME "nbd.sock"
+
+struct control;
+
+/* Connects to a control socket.  ECONNREFUSED/ENOENT when no engine is there. */
+int control_connect(const char *socket_path, struct control **ret_control, struct error **err);
+
+/* Closes it; NULL is fine.  Returns NULL. */
+struct control *control_close(struct control *control);
+
+/* Called for each event of a request; the object is borrowed.  A negative return value (-errno)
+ * gives the request up on this side (the engine goes on with it). */
+typedef int control_event_fn(const json_t *event, void *context);
+
+/*
+ * Sends one request and waits for its result.  args may be NULL and is not consumed.
+ * *ret_result (may be NULL) is a new reference.  Errors of the engine come back with its code and
+ * sentence; a connection that ends before the answer is ECONNRESET.
+ */
+int control_call(struct control *control, const char *verb, json_t *args, control_event_fn *event,
+                 void *context, json_t **ret_result, struct error **err);
+
+/* Path length limit of unix sockets applies: a longer path is refused with ENAMETOOLONG. */
+
+static inline void control_closep(struct control **c)
+{
+    control_close(*c);
+}
+#define _cleanup_control_ _cleanup_(control_closep)
