@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Finding, starting and leaving engine processes (nbdkit with the slipway plugin).
+ * An engine belongs to its store, not to whoever started it: it is adopted by connecting to the
+ * control socket in the store's folder, and it survives the process that started it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "base/error.h"
+#include "engine/control.h"
+
+struct engine_disk_spec {
+    const char *name;   /* [a-z0-9][a-z0-9._-]{0,31} */
+    const char *target; /* raw file or block device; absolute path */
+    uint64_t size;      /* bytes; 0: the size of the existing target */
+};
+
+/* Makes a store for a VM (T1).  EEXIST when the folder holds one. */
+int engine_host_create(const char *store, const char *vm_name,
+                       const struct engine_disk_spec *disks, size_t disk_count,
+                       struct error **err);
+
+/* Connects to the store's engine; starts one (in a session of its own, log in STORE/engine.log)
+ * when none answers.  *ret_started (may be NULL) tells whether it was started by this call. */
+int engine_host_attach(const char *store, struct control **ret_control, bool *ret_started,
+                       struct error **err);
+
+/* Asks the engine to end and waits for it; 0 when none is there. */
+int engine_host_stop(const char *store, struct error **err);
+
+/* The NBD URI of an export of this store: nbd+unix:///EXPORT?socket=STORE/nbd.sock; caller frees. */
+char *engine_host_uri(const char *store, const char *export_name);
+
+/* argv for running the engine in the foreground (for serve): NULL-terminated, freed by
+ * engine_host_argv_free.  socket NULL: STORE/nbd.sock. */
+char **engine_host_argv(const char *store, const char *socket, struct error **err);
+void engine_host_argv_free(char **argv);

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The destination: a libvirt host that defines and runs the moved VM.
+ *
+ * One thread at a time per struct node.  libvirt's event loop runs in a thread of its own
+ * (node_events_start), which must have been started once before any connection is opened.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/error.h"
+
+struct node;
+
+/* Starts libvirt's event loop thread; harmless when repeated.  Used by provider and node. */
+int node_events_start(struct error **err);
+
+/*
+ * uri NULL: qemu:///system where a libvirtd answers, otherwise libvirt's embedded driver with its
+ * files under embed_root (made when missing; no daemon needed, domains survive this process).
+ */
+int node_open(const char *uri, const char *embed_root, struct node **ret_node, struct error **err);
+void node_close(struct node *node);
+
+/* The URI that was chosen; owned by node. */
+const char *node_uri(const struct node *node);
+
+/*
+ * The domain XML for a VM, a pure function (golden-tested).
+ *   description   as source_ops.describe gives it
+ *   placement     {name, uuid?, accel: "kvm"|"tcg", disks: [{name, path | nbd_uri, format: "raw"}],
+ *                  networks: {"source network": "destination network" | "bridge:NAME" | "none"}}
+ * CPU count, memory, firmware, machine family, disk order, MACs and serial console are kept; disks and
+ * NICs become virtio; a guest agent channel is added.  A source network without a mapping is
+ * EINVAL, naming it.  The caller frees *ret_xml.
+ */
+int node_domain_xml(const json_t *description, const json_t *placement, char **ret_xml,
+                    struct error **err);
+
+/* Checks that a VM of this name/uuid is not there yet (EEXIST) and that networks exist (ENOENT). */
+int node_check(struct node *node, const json_t *description, const json_t *placement,
+               struct error **err);
+
+/* Idempotent: a domain that was defined before with the same uuid and name is replaced. */
+int node_define(struct node *node, const char *xml, struct error **err);
+int node_start(struct node *node, const char *name, struct error **err); /* 0 when running already */
+int node_stop(struct node *node, const char *name, bool force, struct error **err);
+int node_undefine(struct node *node, const char *name, struct error **err); /* 0 when absent */
+
+/* "running", "off", "paused", "crashed" or "absent": static text. */
+int node_state(struct node *node, const char *name, const char **ret_state, struct error **err);
+
+/* Waits until the guest agent answers (or, without an agent, until the domain has been running
+ * without a crash for settle_ns).  ETIMEDOUT with a sentence. *ret_how is static text: "agent" or "running". */
+int node_wait_up(struct node *node, const char *name, uint64_t timeout_ns, uint64_t settle_ns,
+                 bool (*cancelled)(void *), void *context, const char **ret_how,
+                 struct error **err);
