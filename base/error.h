@@ -56,8 +56,8 @@ enum exit_code {
     EXIT_CODE_STATE = 5,     /* the verb does not fit the mode or state (EPERM, EROFS) */
     EXIT_CODE_BUSY = 6,      /* owned by another process (EBUSY) */
     EXIT_CODE_SPACE = 7,     /* no space or too small (ENOSPC, EFBIG) */
-    EXIT_CODE_SOURCE = 8,    /* the source cannot be reached or answered nonsense (ECONNREFUSED, …) */
-    EXIT_CODE_DAMAGED = 9,   /* a store or journal is damaged or of another version (EBADMSG, EPROTO) */
+    EXIT_CODE_SOURCE = 8,    /* the source cannot be reached or answered nonsense (ECONNREFUSED) */
+    EXIT_CODE_DAMAGED = 9,   /* store or journal: damaged, another version (EBADMSG, EPROTO) */
     EXIT_CODE_CANCELLED = 10 /* cancelled (ECANCELED) */
 };
 

@@ -15,7 +15,7 @@ struct proc_options {
     bool die_with_parent;  /* SIGTERM when the thread that started it ends */
     bool new_session;      /* setsid: survives the caller's terminal and process group */
     const char *directory; /* NULL: the caller's */
-    char *const *env;      /* NULL: the caller's; "NAME=VALUE" list otherwise, added to the caller's */
+    char *const *env;      /* NULL: the caller's; otherwise "NAME=VALUE"s to add to them */
 };
 
 #define PROC_OPTIONS_DEFAULT                                                                       \

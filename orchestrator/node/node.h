@@ -45,7 +45,7 @@ int node_check(struct node *node, const json_t *description, const json_t *place
 
 /* Idempotent: a domain that was defined before with the same uuid and name is replaced. */
 int node_define(struct node *node, const char *xml, struct error **err);
-int node_start(struct node *node, const char *name, struct error **err); /* 0 when running already */
+int node_start(struct node *node, const char *name, struct error **err); /* 0 when running */
 int node_stop(struct node *node, const char *name, bool force, struct error **err);
 int node_undefine(struct node *node, const char *name, struct error **err); /* 0 when absent */
 
