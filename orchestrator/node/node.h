@@ -30,8 +30,12 @@ const char *node_uri(const struct node *node);
 /*
  * The domain XML for a VM, a pure function (golden-tested).
  *   description   as source_ops.describe gives it
- *   placement     {name, uuid?, accel: "kvm"|"tcg", disks: [{name, path | nbd_uri, format: "raw"}],
- *                  networks: {"source network": "destination network" | "bridge:NAME" | "none"}}
+ *   placement     {name, uuid?, accel: "kvm"|"tcg", console_log?: file for the serial console,
+ *                  disks: [{name, path | nbd_uri, format: "raw", direct?: bool}],
+ *                  networks: {"source network": "destination network" | "bridge:NAME" | "user" |
+ *                             "none"}}
+ *                 direct: false where the file system has no O_DIRECT (default true);
+ *                 "user": QEMU's own NAT; "none": the NIC is there, its link is down
  * CPU count, memory, firmware, machine family, disk order, MACs and serial console are kept; disks and
  * NICs become virtio; a guest agent channel is added.  A source network without a mapping is
  * EINVAL, naming it.  The caller frees *ret_xml.

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of node/; nobody else includes this. */
+#pragma once
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#include "base/cleanup.h"
+#include "orchestrator/node/node.h"
+
+struct node {
+    virConnectPtr conn;
+    char *uri;
+};
+
+static inline void node_domain_freep(virDomainPtr *d)
+{
+    if (*d)
+        virDomainFree(*d);
+}
+#define _cleanup_node_domain_ _cleanup_(node_domain_freep)
+
+/* The sentence, ": " and libvirt's own last message.  Code EIO, or what libvirt's code stands for.
+ */
+int node_error(struct error **err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* *ret_domain is NULL when it is absent; -errno only when libvirt cannot say. */
+int node_find(struct node *node, const char *name, virDomainPtr *ret_domain, struct error **err);
+
+/* As node_find, but absence is ENOENT. */
+int node_need(struct node *node, const char *name, virDomainPtr *ret_domain, struct error **err);
+
+/* Static text; see node_state. */
+const char *node_domain_state(virDomainPtr domain);

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connection to the destination, a libvirtd or libvirt's embedded driver. */
+#include "orchestrator/node/node-libvirt.h"
+
+#include <limits.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/fdio.h"
+#include "base/str.h"
+
+#define SYSTEM_URI "qemu:///system"
+
+/*
+ * What libvirt needs to run QEMU without daemons of its own: no virtlogd (stdio_handler), no
+ * security driver, no mount namespaces and no cgroups that a container may not have.  QEMU runs as
+ * the user who owns the targets.
+ */
+static const char qemu_conf[] =
+    "# Written by Slipway when this directory was made; yours to edit.\n"
+    "security_driver = \"none\"\n"
+    "namespaces = []\n"
+    "cgroup_controllers = []\n"
+    "remember_owner = 0\n"
+    "stdio_handler = \"file\"\n";
+static const char qemu_conf_root[] = "user = \"root\"\ngroup = \"root\"\n";
+
+static int code_of(int virt_code)
+{
+    switch (virt_code) {
+    case VIR_ERR_NO_DOMAIN:
+    case VIR_ERR_NO_NETWORK:
+        return ENOENT;
+    case VIR_ERR_NO_CONNECT:
+    case VIR_ERR_RPC:
+    case VIR_ERR_INVALID_CONN:
+        return ECONNREFUSED;
+    case VIR_ERR_DOM_EXIST:
+        return EEXIST;
+    case VIR_ERR_OPERATION_INVALID:
+        return EPERM;
+    case VIR_ERR_CONFIG_UNSUPPORTED:
+        return EOPNOTSUPP;
+    case VIR_ERR_XML_ERROR:
+    case VIR_ERR_XML_DETAIL:
+        return EINVAL;
+    default:
+        return EIO;
+    }
+}
+
+int node_error(struct error **err, const char *fmt, ...)
+{
+    virErrorPtr last = virGetLastError();
+    _cleanup_free_ char *text = NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    if (vasprintf(&text, fmt, ap) < 0)
+        abort();
+    va_end(ap);
+    return error_set(err, code_of(last ? last->code : 0), "%s: %s", text,
+                     last && last->message ? last->message : "libvirt gives no reason");
+}
+
+static void be_silent(void *context, virErrorPtr error)
+{
+    (void)context;
+    (void)error;
+}
+
+static int embed_prepare(const char *root, struct error **err)
+{
+    _cleanup_free_ char *etc = str_format("%s/etc", root);
+    _cleanup_free_ char *conf = str_format("%s/qemu.conf", etc);
+    _cleanup_free_ char *text = str_format("%s%s", qemu_conf, geteuid() == 0 ? qemu_conf_root : "");
+    int r = fdio_make_dirs(etc, 0755);
+
+    if (r == 0 && access(conf, F_OK) < 0)
+        r = fdio_replace_file(conf, text, strlen(text), 0644);
+    if (r < 0)
+        return error_set_errno(err, -r, "cannot prepare %s for libvirt's embedded driver", root);
+    return 0;
+}
+
+/* libvirt wants an absolute path, and in a URI only harmless characters stand for themselves. */
+static char *embed_uri(const char *root)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/-._~";
+    char path[PATH_MAX], *text = NULL;
+    size_t size;
+    FILE *out;
+
+    if (!realpath(root, path))
+        return NULL;
+    out = open_memstream(&text, &size);
+    if (!out)
+        abort();
+    fputs("qemu:///embed?root=", out);
+    for (const char *p = path; *p; p++)
+        if (strchr(plain, *p))
+            fputc(*p, out);
+        else
+            fprintf(out, "%%%02X", (unsigned char)*p);
+    fclose(out);
+    return text;
+}
+
+static int connect_embed(struct node *node, const char *root, struct error **err)
+{
+    int r = embed_prepare(root, err);
+
+    if (r < 0)
+        return r;
+    node->uri = embed_uri(root);
+    if (!node->uri)
+        return error_set_errno(err, errno, "cannot use %s for libvirt's embedded driver", root);
+    node->conn = virConnectOpen(node->uri);
+    if (node->conn)
+        return 0;
+    return node_error(err,
+                      "cannot open libvirt's embedded driver in %s (a second process cannot "
+                      "use the same directory)",
+                      root);
+}
+
+static int connect_uri(struct node *node, const char *uri, struct error **err)
+{
+    node->uri = str_dup(uri);
+    node->conn = virConnectOpen(uri);
+    return node->conn ? 0 : node_error(err, "cannot connect to destination %s", uri);
+}
+
+static int node_connect(struct node *node, const char *uri, const char *embed_root,
+                        struct error **err)
+{
+    if (uri)
+        return connect_uri(node, uri, err);
+    if (connect_uri(node, SYSTEM_URI, NULL) == 0)
+        return 0;
+    free(steal_ptr(node->uri));
+    if (!embed_root)
+        return error_set(err, ECONNREFUSED,
+                         "no libvirtd answers at %s; start it, or name another "
+                         "destination URI",
+                         SYSTEM_URI);
+    return connect_embed(node, embed_root, err);
+}
+
+int node_open(const char *uri, const char *embed_root, struct node **ret_node, struct error **err)
+{
+    struct node *node;
+    int r = node_events_start(err);
+
+    if (r < 0)
+        return r;
+    virSetErrorFunc(NULL, be_silent);
+    node = mem_new(1, sizeof(*node));
+    r = node_connect(node, uri, embed_root, err);
+    if (r < 0)
+        node_close(node);
+    else
+        *ret_node = node;
+    return r;
+}
+
+void node_close(struct node *node)
+{
+    if (!node)
+        return;
+    if (node->conn)
+        virConnectClose(node->conn);
+    free(node->uri);
+    free(node);
+}
+
+const char *node_uri(const struct node *node)
+{
+    return node->uri;
+}
+
+int node_find(struct node *node, const char *name, virDomainPtr *ret_domain, struct error **err)
+{
+    *ret_domain = virDomainLookupByName(node->conn, name);
+    if (*ret_domain || virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
+        return 0;
+    return node_error(err, "cannot look up VM \"%s\" on %s", name, node->uri);
+}
+
+int node_need(struct node *node, const char *name, virDomainPtr *ret_domain, struct error **err)
+{
+    int r = node_find(node, name, ret_domain, err);
+
+    if (r < 0 || *ret_domain)
+        return r;
+    return error_set(err, ENOENT, "VM \"%s\" is not defined on %s", name, node->uri);
+}
+
+const char *node_domain_state(virDomainPtr domain)
+{
+    int state = VIR_DOMAIN_NOSTATE, reason = 0;
+
+    virDomainGetState(domain, &state, &reason, 0);
+    switch (state) {
+    case VIR_DOMAIN_RUNNING:
+    case VIR_DOMAIN_BLOCKED:
+    case VIR_DOMAIN_SHUTDOWN:
+        return "running";
+    case VIR_DOMAIN_PAUSED:
+    case VIR_DOMAIN_PMSUSPENDED:
+        return "paused";
+    case VIR_DOMAIN_CRASHED:
+        return "crashed";
+    case VIR_DOMAIN_SHUTOFF:
+        return reason == VIR_DOMAIN_SHUTOFF_CRASHED || reason == VIR_DOMAIN_SHUTOFF_FAILED
+                   ? "crashed"
+                   : "off";
+    default:
+        return "off";
+    }
+}
+
+int node_state(struct node *node, const char *name, const char **ret_state, struct error **err)
+{
+    _cleanup_node_domain_ virDomainPtr domain = NULL;
+    int r = node_find(node, name, &domain, err);
+
+    if (r == 0)
+        *ret_state = domain ? node_domain_state(domain) : "absent";
+    return r;
+}
