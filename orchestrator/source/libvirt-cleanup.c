@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Removes one thing that the journal says we made on a source.  Every one may be gone already. */
+#include "orchestrator/source/libvirt-source.h"
+
+#include <string.h>
+
+static int clean_checkpoint(struct source *source, virDomainPtr domain, const char *token,
+                            struct error **err)
+{
+    return domain ? checkpoint_delete_token(source, domain, token, err) : 0;
+}
+
+static int clean_job(struct source *source, virDomainPtr domain, const char *directory,
+                     struct error **err)
+{
+    if (domain)
+        return running_stop(source, domain, directory, err);
+    return host_remove_directory(&source->host, directory, err);
+}
+
+int virt_cleanup(struct source *source, const json_t *thing, struct error **err)
+{
+    const char *kind, *vm, *directory = NULL, *token = NULL;
+    _cleanup_domain_ virDomainPtr domain = NULL;
+    _cleanup_error_ struct error *missing = NULL;
+    int r;
+
+    if (json_unpack((json_t *)thing, "{ss ss s?s s?s}", "kind", &kind, "vm", &vm, "directory",
+                    &directory, "token", &token) < 0)
+        return error_set(err, EINVAL, "an entry of the journal of things on source %s is damaged",
+                         source->uri);
+    r = virt_domain(source, vm, &domain, &missing);
+    if (r < 0 && r != -ENOENT)
+        return error_move(err, &missing);
+    if (strcmp(kind, "checkpoint") == 0 && token)
+        return clean_checkpoint(source, domain, token, err);
+    if (strcmp(kind, "backup-job") == 0 && directory)
+        return clean_job(source, domain, directory, err);
+    if (strcmp(kind, "nbd-server") == 0 && directory)
+        return offline_stop(source, directory, err);
+    if (strcmp(kind, "tunnel") == 0 && directory)
+        return tunnel_stop(directory, err);
+    return error_set(err, EINVAL,
+                     "the journal of things on source %s has an entry of unknown "
+                     "kind \"%s\"",
+                     source->uri, kind);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inventory: what VMs there are and what they are made of. */
+#include "orchestrator/source/libvirt-source.h"
+
+#include <string.h>
+
+#include "base/str.h"
+#include "orchestrator/source/libvirt-xml.h"
+
+static const char *state_name(enum source_power power)
+{
+    switch (power) {
+    case SOURCE_RUNNING:
+        return "running";
+    case SOURCE_PAUSED:
+        return "paused";
+    default:
+        return "off";
+    }
+}
+
+/* Asks libvirt for the virtual size of each disk; with NULL for err an unknown size becomes 0. */
+static int add_sizes(virDomainPtr domain, json_t *disks, struct error **err)
+{
+    json_t *disk;
+    size_t i;
+
+    json_array_foreach(disks, i, disk)
+    {
+        const char *name = json_string_value(json_object_get(disk, "name"));
+        virDomainBlockInfo info = {0};
+
+        if (virDomainGetBlockInfo(domain, name, &info, 0) < 0 && err)
+            return virt_error(err, "cannot read the size of disk %s of VM \"%s\"", name,
+                              virDomainGetName(domain));
+        json_object_set_new(disk, "size_bytes", json_integer((json_int_t)info.capacity));
+    }
+    return 0;
+}
+
+static int describe_plain(virDomainPtr domain, json_t **ret_description, struct error **err)
+{
+    _cleanup_free_ char *xml = virDomainGetXMLDesc(domain, 0);
+    int r;
+
+    if (!xml)
+        return virt_error(err, "cannot read the description of VM \"%s\"",
+                          virDomainGetName(domain));
+    r = xml_describe(xml, ret_description, err);
+    if (r < 0)
+        return r;
+    json_object_set_new(*ret_description, "state", json_string(state_name(virt_power(domain))));
+    return 0;
+}
+
+int virt_describe_domain(virDomainPtr domain, json_t **ret_description, struct error **err)
+{
+    _cleanup_json_ json_t *vm = NULL;
+    int r = describe_plain(domain, &vm, err);
+
+    if (r == 0)
+        r = add_sizes(domain, json_object_get(vm, "disks"), err);
+    if (r == 0)
+        *ret_description = steal_ptr(vm);
+    return r;
+}
+
+int virt_describe(struct source *source, const char *vm, json_t **ret_description,
+                  struct error **err)
+{
+    _cleanup_domain_ virDomainPtr domain = NULL;
+    int r = virt_domain(source, vm, &domain, err);
+
+    return r < 0 ? r : virt_describe_domain(domain, ret_description, err);
+}
+
+/* The part of a description that a list shows. */
+static json_t *summary(const json_t *vm)
+{
+    static const char *const keys[] = {"id", "name", "state", "memory_bytes", "vcpus"};
+    json_t *entry = json_object(), *disks = json_array(), *disk;
+    size_t i;
+
+    for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        json_object_set(entry, keys[i], json_object_get(vm, keys[i]));
+    json_array_foreach(json_object_get(vm, "disks"), i, disk)
+    {
+        json_t *d = json_object();
+
+        json_object_set(d, "name", json_object_get(disk, "name"));
+        json_object_set(d, "size_bytes", json_object_get(disk, "size_bytes"));
+        json_array_append_new(disks, d);
+    }
+    json_object_set_new(entry, "disks", disks);
+    return entry;
+}
+
+/* A VM that is deleted while the list is made is left out. */
+static void list_one(virDomainPtr domain, json_t *vms)
+{
+    _cleanup_json_ json_t *vm = NULL;
+
+    if (describe_plain(domain, &vm, NULL) < 0)
+        return;
+    add_sizes(domain, json_object_get(vm, "disks"), NULL);
+    json_array_append_new(vms, summary(vm));
+}
+
+int virt_list(struct source *source, json_t **ret_vms, struct error **err)
+{
+    virDomainPtr *domains = NULL;
+    int count = virConnectListAllDomains(source->conn, &domains, 0);
+
+    if (count < 0)
+        return virt_error(err, "cannot list the VMs of source %s", source->uri);
+    *ret_vms = json_array();
+    for (int i = 0; i < count; i++) {
+        list_one(domains[i], *ret_vms);
+        virDomainFree(domains[i]);
+    }
+    free(domains);
+    return 0;
+}
