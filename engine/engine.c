@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening (T19), closing, and the one-at-a-time rule of long operations. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/align.h"
+#include "base/clock.h"
+#include "base/fdio.h"
+#include "base/str.h"
+#include "engine/ctlserver.h"
+#include "engine/draft.h"
+#include "engine/fold.h"
+#include "engine/store.h"
+#include "engine/vm.h"
+
+#define FENCE_DEFAULT_NS (60 * NS_PER_S)
+
+struct disk *engine_disk(struct engine *e, const char *name)
+{
+    for (unsigned i = 0; i < e->disk_count; i++)
+        if (strcmp(e->disks[i].name, name) == 0)
+            return &e->disks[i];
+    return NULL;
+}
+
+void engine_fail(struct engine *e)
+{
+    LOCK_FOR_SCOPE(&e->lock);
+    e->failed = true;
+    pthread_cond_broadcast(&e->changed);
+}
+
+int engine_operation_begin(struct engine *e, const char *name, unsigned modes, struct error **err)
+{
+    LOCK_FOR_SCOPE(&e->lock);
+    if (e->failed)
+        return error_set(err, EIO,
+                         "the engine of %s has stopped changing anything because a write to the "
+                         "store or a target failed; see to the disk and restart the engine",
+                         e->store);
+    if (e->operation)
+        return error_set(err, EBUSY, "%s is busy with '%s'; wait for it or cancel it", e->store,
+                         e->operation);
+    if (!(modes & 1u << e->mode))
+        return error_set(err, EPERM, "'%s' does not fit mode %s of %s", name,
+                         store_mode_name(e->mode), e->store);
+    e->operation = name;
+    return 0;
+}
+
+void engine_operation_end(struct engine *e)
+{
+    LOCK_FOR_SCOPE(&e->lock);
+    e->operation = NULL;
+    pthread_cond_broadcast(&e->changed);
+}
+
+int engine_publish_locked(struct engine *e)
+{
+    struct view *old = e->latest, *fresh;
+    int r;
+
+    e->latest = NULL;
+    r = view_get_locked(e, e->cur_gen, &fresh);
+    if (r < 0) {
+        e->latest = old;
+        return r == -ESHUTDOWN ? 0 : r; /* a flip took the views away */
+    }
+    e->latest = fresh;
+    view_put_locked(old);
+    pthread_cond_broadcast(&e->changed);
+    return 0;
+}
+
+/* ---- T19 ---- */
+
+static int open_super(struct engine *e, struct error **err)
+{
+    _cleanup_free_ char *path = str_format("%s/super", e->store);
+    int owner = 0, r;
+
+    e->super_fd = e->io->ops->open(e->io, path, 0);
+    if (e->super_fd < 0)
+        return error_set_errno(err, -e->super_fd, "cannot open the superblock %s", path);
+    r = e->io->ops->lock(e->io, e->super_fd, e->fence_ns, &owner);
+    if (r == -EBUSY && owner > 0)
+        return error_set(err, EBUSY, "%s is served by another engine (process %d)", e->store,
+                         owner);
+    if (r < 0)
+        return error_set_errno(err, -r, "cannot lock %s", path);
+    return superfile_load(&e->super, e->io, e->super_fd, path, err);
+}
+
+static int check_identity(struct engine *e, const struct store_vm *vm, struct error **err)
+{
+    const struct super *s = &e->super.current;
+
+    if (memcmp(s->vm_uuid, vm->uuid, 16) != 0 || s->disk_count != vm->disk_count)
+        return error_set(err, EBADMSG, "%s: vm.json and the superblock are not of the same VM; "
+                                       "restore the one that was changed", e->store);
+    for (unsigned i = 0; i < vm->disk_count; i++)
+        if (s->disks[i].size != vm->disks[i].size)
+            return error_set(err, EBADMSG, "%s: vm.json and the superblock differ in the size of "
+                                           "disk %s; restore vm.json", e->store,
+                             vm->disks[i].name);
+    return 0;
+}
+
+static void init_disk(struct engine *e, unsigned i, const struct store_disk *sd)
+{
+    struct disk *d = &e->disks[i];
+
+    d->io = e->io;
+    d->index = i;
+    d->name = str_dup(sd->name);
+    d->folder = str_format("%s/%s", e->store, sd->name);
+    d->target_path = str_dup(sd->target);
+    d->size = sd->size;
+    d->blocks = div_up(sd->size, BLOCK_SIZE);
+    d->digest_fd = -1;
+}
+
+static int open_target(struct disk *d, const struct super_disk *s, uint64_t fence_ns,
+                       struct error **err)
+{
+    int r = target_open(d->io, d->target_path, d->size, fence_ns, &d->target, err);
+
+    if (r < 0)
+        return error_prefix(err, "disk %s", d->name), r;
+    if (memcmp(d->target.id, s->target_id, 16) != 0)
+        return error_set(err, EBADMSG,
+                         "disk %s: %s is not the target this store was made with (it was replaced "
+                         "or restored); put the old one back or make a new store", d->name,
+                         d->target_path);
+    return 0;
+}
+
+static int open_digests(struct disk *d, struct error **err)
+{
+    _cleanup_free_ char *path = str_format("%s/dig", d->folder);
+
+    d->digest_fd = d->io->ops->open(d->io, path, 0);
+    return d->digest_fd < 0 ? error_set_errno(err, -d->digest_fd, "cannot open %s", path) : 0;
+}
+
+static int open_layers(struct disk *d, const struct super_disk *s, struct error **err)
+{
+    for (unsigned i = 0; i < s->layer_count; i++) {
+        _cleanup_free_ char *stem = disk_layer_stem(d, s->layers[i]);
+        struct layer *l;
+        int r = layer_open(d->io, stem, d->size, &l);
+
+        if (r < 0)
+            return error_set_errno(err, -r, "layer %s.* is damaged or missing; restore it, or make "
+                                            "a new store and sync again", stem);
+        d->layers[d->layer_count++] = l;
+        if (l->phase != LAYER_SEALED || l->gen != s->layers[i])
+            return error_set(err, EBADMSG, "layer %s.* is not the one the superblock names; make a "
+                                           "new store and sync again", stem);
+    }
+    return 0;
+}
+
+/* A layer that was being loaded when the engine ended; an unusable one is simply not taken up. */
+static void open_loading(struct disk *d, uint64_t gen)
+{
+    _cleanup_free_ char *stem = disk_layer_stem(d, gen);
+    struct layer *l;
+
+    if (layer_open(d->io, stem, d->size, &l) < 0)
+        return;
+    if (l->gen == gen)
+        d->loading = l;
+    else
+        layer_unref(l);
+}
+
+static int open_map(struct disk *d, const struct super_disk *s, struct error **err)
+{
+    _cleanup_free_ char *path = disk_map_path(d, s->map_epoch);
+    int r = map_open(d->io, path, s->map_epoch, d->blocks, &d->map);
+
+    if (r < 0)
+        return error_set_errno(err, -r, "the map %s is damaged or missing; make a new store and "
+                                        "sync again", path);
+    d->target_empty = s->flags & SUPER_DISK_EMPTY;
+    return 0;
+}
+
+static int open_disk(struct engine *e, unsigned i, struct error **err)
+{
+    const struct super *s = &e->super.current;
+    const struct super_disk *sd = &s->disks[i];
+    struct disk *d = &e->disks[i];
+    int r = open_target(d, sd, e->fence_ns, err);
+
+    if (r == 0)
+        r = open_digests(d, err);
+    if (r == 0)
+        r = open_layers(d, sd, err);
+    if (r == 0 && s->mode == MODE_INIT)
+        r = open_map(d, sd, err);
+    if (r == 0 && s->mode == MODE_MIRROR) {
+        d->oldest_readable = sd->folding ? sd->folding : sd->base_gen;
+        open_loading(d, s->cur_gen + 1);
+    }
+    if (r == 0)
+        disk_sweep(d, s); /* what cannot be removed now is tried again next time */
+    return r;
+}
+
+static int root_opened(struct super *s, void *context)
+{
+    s->clean = 0;
+    memcpy(s->boot_id, context, 16);
+    return 0;
+}
+
+static void read_boot_id(uint8_t id[16])
+{
+    _cleanup_free_ char *text = NULL;
+
+    memset(id, 0, 16);
+    if (fdio_read_file("/proc/sys/kernel/random/boot_id", 64, &text, NULL) == 0)
+        digest_block(text, strlen(text), id);
+}
+
+static int recover(struct engine *e, struct error **err)
+{
+    struct store_vm vm = {0};
+    uint8_t boot_id[16];
+    int r = store_vm_read(e->io, e->store, &vm, err);
+
+    if (r == 0)
+        r = open_super(e, err);
+    if (r == 0)
+        r = check_identity(e, &vm, err);
+    if (r == 0 && e->super.current.mode == MODE_DETACHED)
+        r = error_set(err, EPERM, "%s is detached: its targets belong to whoever uses them now",
+                      e->store);
+    for (unsigned i = 0; r == 0 && i < vm.disk_count; i++) {
+        init_disk(e, i, &vm.disks[i]);
+        e->disk_count++;
+        r = open_disk(e, i, err);
+    }
+    e->vm_name = str_dup(vm.name);
+    store_vm_done(&vm);
+    if (r < 0)
+        return r;
+    read_boot_id(boot_id);
+    r = superfile_update(&e->super, root_opened, boot_id);
+    if (r < 0)
+        return error_set_errno(err, -r, "cannot write the superblock of %s", e->store);
+    e->mode = e->super.current.mode;
+    e->cur_gen = e->super.current.cur_gen;
+    pthread_mutex_lock(&e->lock);
+    r = e->mode == MODE_MIRROR ? engine_publish_locked(e) : 0;
+    pthread_mutex_unlock(&e->lock);
+    return r < 0 ? error_set_errno(err, -r, "cannot open %s", e->store) : 0;
+}
+
+int engine_open_with(const struct engine_options *options, struct io *io,
+                     const struct reader_factory *readers, struct engine **ret_engine,
+                     struct error **err)
+{
+    struct engine *e = mem_new(1, sizeof(*e));
+    int r;
+
+    e->io = io;
+    e->readers = readers;
+    e->options = *options;
+    e->store = str_dup(options->store);
+    e->control_path = options->control_socket ? str_dup(options->control_socket)
+                                              : str_format("%s/%s", options->store,
+                                                           CONTROL_SOCKET_NAME);
+    e->fence_ns = options->fence_ns ? options->fence_ns : FENCE_DEFAULT_NS;
+    e->super_fd = -1;
+    e->cur_gen = NO_GENERATION;
+    pthread_mutex_init(&e->lock, NULL);
+    pthread_mutex_init(&e->fold_lock, NULL);
+    pthread_cond_init(&e->changed, NULL);
+    r = recover(e, err);
+    if (r < 0) {
+        engine_close(e);
+        return r;
+    }
+    *ret_engine = e;
+    return 0;
+}
+
+int engine_open(const struct engine_options *options, struct engine **ret_engine,
+                struct error **err)
+{
+    return engine_open_with(options, io_posix(), &reader_nbd, ret_engine, err);
+}
+
+int engine_start(struct engine *e, struct error **err)
+{
+    int r = fold_thread_start(e);
+
+    if (r < 0)
+        return error_set_errno(err, -r, "cannot start the fold thread");
+    return ctlserver_start(e, e->control_path, &e->control, err);
+}
+
+static int root_closed(struct super *s, void *context)
+{
+    s->clean = 1;
+    return 0;
+}
+
+void engine_close(struct engine *e)
+{
+    if (!e)
+        return;
+    ctlserver_stop(e->control);
+    fold_thread_stop(e);
+    draft_abandon(e);
+    pthread_mutex_lock(&e->lock);
+    view_put_locked(e->latest);
+    e->latest = NULL;
+    pthread_mutex_unlock(&e->lock);
+    if (e->mode && e->mode != MODE_DETACHED && !e->failed)
+        superfile_update(&e->super, root_closed, NULL);
+    for (unsigned i = 0; i < e->disk_count; i++)
+        disk_done(&e->disks[i]);
+    if (e->super_fd >= 0)
+        e->io->ops->close(e->io, e->super_fd);
+    free(e->store);
+    free(e->control_path);
+    free(e->vm_name);
+    free(e);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/pagefile.h"
+
+#include "base/iszero.h"
+#include "engine/crc32c.h"
+#include "engine/plant.h"
+
+#define PAGE_MAGIC 0x47505753u /* "SWPG" */
+
+int pagefile_init(struct pagefile *pf, struct io *io, int fd, uint16_t kind, uint64_t epoch,
+                  uint32_t first, uint32_t count)
+{
+    *pf = (struct pagefile){
+        .io = io, .fd = fd, .kind = kind, .epoch = epoch, .first = first, .count = count};
+    pf->seq = calloc(count ? count : 1, sizeof(*pf->seq));
+    return pf->seq ? 0 : -ENOMEM;
+}
+
+void pagefile_done(struct pagefile *pf)
+{
+    free(pf->seq);
+    pf->seq = NULL;
+}
+
+static uint64_t slot_offset(const struct pagefile *pf, uint32_t index, uint32_t seq)
+{
+    return (((uint64_t)pf->first + index) * 2 + (seq & 1)) * META_PAGE;
+}
+
+static uint32_t slot_crc(uint8_t slot[META_PAGE])
+{
+    uint32_t stored = get_u32(slot + 4), crc;
+
+    put_u32(slot + 4, 0);
+    crc = crc32c(0, slot, META_PAGE);
+    put_u32(slot + 4, stored);
+    return crc;
+}
+
+/* The slot's sequence number when it is whole and belongs here, else 0. */
+static uint32_t slot_check(const struct pagefile *pf, uint32_t index, uint8_t slot[META_PAGE],
+                           unsigned position)
+{
+    uint64_t seq = get_u64(slot + 8);
+
+    if (get_u32(slot) != PAGE_MAGIC || get_u32(slot + 4) != slot_crc(slot))
+        return 0;
+    if (get_u32(slot + 16) != index || get_u16(slot + 20) != pf->kind ||
+        get_u64(slot + 24) != pf->epoch)
+        return 0;
+    if (seq == 0 || seq > UINT32_MAX || (seq & 1) != position)
+        return 0;
+    return (uint32_t)seq;
+}
+
+int pagefile_read(struct pagefile *pf, uint32_t index, uint8_t payload[PAGE_PAYLOAD])
+{
+    uint8_t slots[2][META_PAGE];
+    uint32_t best = 0;
+    int r = io_read(pf->io, pf->fd, slots, sizeof(slots), slot_offset(pf, index, 0));
+
+    if (r < 0)
+        return r;
+    for (unsigned i = 0; i < 2; i++) {
+        uint32_t seq = slot_check(pf, index, slots[i], i);
+
+        if (seq > best) {
+            best = seq;
+            memcpy(payload, slots[i] + PAGE_HEADER, PAGE_PAYLOAD);
+        }
+    }
+    pf->seq[index] = best;
+    if (best)
+        return 1;
+    /* The first write of a page may tear; then the other slot was never written.  Two slots that
+     * hold something and are both wrong cannot come from a crash. */
+    return is_zero(slots[0], META_PAGE) || is_zero(slots[1], META_PAGE) ? 0 : -EBADMSG;
+}
+
+int pagefile_write(struct pagefile *pf, uint32_t index, const uint8_t payload[PAGE_PAYLOAD])
+{
+    _Alignas(META_PAGE) uint8_t slot[META_PAGE] = {0};
+    uint32_t seq = pf->seq[index] + 1;
+    int r;
+
+    if (plant(PLANT_PAGE_SAME_SLOT) && seq > 1)
+        seq++;
+    put_u32(slot, PAGE_MAGIC);
+    put_u64(slot + 8, seq);
+    put_u32(slot + 16, index);
+    put_u16(slot + 20, pf->kind);
+    put_u64(slot + 24, pf->epoch);
+    memcpy(slot + PAGE_HEADER, payload, PAGE_PAYLOAD);
+    put_u32(slot + 4, crc32c(0, slot, META_PAGE));
+    r = io_write(pf->io, pf->fd, slot, META_PAGE, slot_offset(pf, index, seq), false);
+    if (r == 0)
+        pf->seq[index] = seq;
+    return r;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Planted bugs: each ordering rule of the engine can be broken on purpose in test builds, to show
+ * that the model test notices.  In the product plant() is the constant false.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+enum plant {
+    PLANT_NONE,
+    PLANT_SEAL_NO_DATA_SYNC,     /* T6 without fdatasync of the layer's data */
+    PLANT_SEAL_NO_INDEX_SYNC,    /* T6: header SEALED before the state pages are durable */
+    PLANT_COMMIT_BEFORE_SEAL,    /* T7 before T6 */
+    PLANT_PROGRESS_NO_DATA_SYNC, /* T5: state pages before the data they speak of */
+    PLANT_MAP_NO_TARGET_SYNC,    /* T2: map pages before fdatasync of the target */
+    PLANT_INIT_NO_CHECKPOINT,    /* T3 without the last checkpoint */
+    PLANT_FOLD_WITH_PIN,         /* T8 although a view older than the layer lives */
+    PLANT_FOLD_NO_ROOT,          /* T8 without folding=k in the root first */
+    PLANT_FOLD_NO_TARGET_SYNC,   /* T9: root before fdatasync of the target */
+    PLANT_UNLINK_BEFORE_ROOT,    /* T9: layer files go before the root that drops them */
+    PLANT_FLIP_NO_TARGET_SYNC,   /* T10 without fdatasync of the target */
+    PLANT_ROOT_SAME_SLOT,        /* root overwrites the slot it was read from */
+    PLANT_PAGE_SAME_SLOT,        /* pages overwrite the slot that is valid */
+    PLANT_STATE_BEFORE_WRITE,    /* block counted as loaded before its write completed */
+    PLANT_RESUME_OTHER_SNAPSHOT, /* an interrupted layer is resumed from another point in time */
+    PLANT_FLIP_READERS_STAY,     /* T10 without ending the readers of the mirror */
+    PLANT_NO_FENCE,              /* start without waiting for the writes of a dead engine */
+    PLANT_MAX
+};
+
+#ifdef SLIPWAY_PLANTED_BUGS
+extern enum plant plant_active;
+static inline bool plant(enum plant which)
+{
+    return plant_active == which;
+}
+#else
+static inline bool plant(enum plant which)
+{
+    (void)which;
+    return false;
+}
+#endif

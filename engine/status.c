@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <jansson.h>
+#include <unistd.h>
+
+#include "engine/draft.h"
+#include "engine/ring.h"
+#include "engine/sync.h"
+#include "engine/status.h"
+
+static json_t *generation_json(uint64_t gen)
+{
+    return gen == NO_GENERATION ? json_null() : json_integer((json_int_t)gen);
+}
+
+static json_t *layers_json(const struct super_disk *d)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < d->layer_count; i++)
+        json_array_append_new(list, json_integer((json_int_t)d->layers[i]));
+    return list;
+}
+
+json_t *status_disk(const struct super_disk *d, const char *name, const char *target)
+{
+    return json_pack("{s:s, s:s, s:I, s:o, s:b, s:o}", "name", name, "target", target,
+                     "size_bytes", (json_int_t)d->size, "base_generation",
+                     generation_json(d->base_gen), "folding", d->folding != 0, "layers",
+                     layers_json(d));
+}
+
+json_t *status_root(const struct super *s, const char *store, const char *vm)
+{
+    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:b}", "store", store, "vm", vm, "mode",
+                     store_mode_name(s->mode), "generation", generation_json(s->cur_gen),
+                     "snapshot", s->snapshot, "local_changes",
+                     (s->flags & SUPER_LOCAL_CHANGES) != 0);
+}
+
+static json_t *sync_json(const struct sync *s)
+{
+    struct progress_report p;
+
+    if (!s)
+        return json_null();
+    sync_progress(s, &p);
+    return json_pack("{s:s, s:s, s:I, s:I}", "snapshot", s->snapshot, "phase", p.phase,
+                     "done_bytes", (json_int_t)p.done_bytes, "total_bytes",
+                     (json_int_t)p.total_bytes);
+}
+
+static void add_live_locked(struct engine *e, json_t *j)
+{
+    json_t *drafts = json_array();
+
+    if (e->draft)
+        json_array_append_new(drafts, json_string(e->draft->name));
+    json_object_set_new(j, "drafts", drafts);
+    json_object_set_new(j, "running", json_true());
+    json_object_set_new(j, "failed", json_boolean(e->failed));
+    json_object_set_new(j, "operation", e->operation ? json_string(e->operation) : json_null());
+    json_object_set_new(j, "connections", json_integer(e->open_exports));
+    json_object_set_new(j, "sync", sync_json(e->sync));
+    json_object_set_new(j, "pid", json_integer(getpid()));
+    json_object_set_new(j, "io", json_string(ring_kind()));
+}
+
+void *engine_status(struct engine *e)
+{
+    struct super root = superfile_get(&e->super);
+    json_t *j = status_root(&root, e->store, e->vm_name);
+    json_t *disks = json_array();
+
+    LOCK_FOR_SCOPE(&e->lock);
+    for (unsigned i = 0; i < e->disk_count; i++) {
+        struct disk *d = &e->disks[i];
+        json_t *jd = status_disk(&root.disks[i], d->name, d->target_path);
+
+        if (root.mode == MODE_INIT && d->map)
+            json_object_set_new(jd, "missing_bytes",
+                                json_integer((json_int_t)(d->map->missing_blocks * BLOCK_SIZE)));
+        json_array_append_new(disks, jd);
+    }
+    json_object_set_new(j, "disks", disks);
+    add_live_locked(e, j);
+    return j;
+}

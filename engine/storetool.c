@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * slipway-store: what can be done to a store without its engine.
+ *     slipway-store create STORE NAME DISK=TARGET:SIZE...   (SIZE in bytes, 0: that of the target)
+ *     slipway-store status STORE                            (JSON on standard output)
+ * The slipway command is its user interface.  On failure one line of JSON,
+ * {"code": ERRNO, "message": "..."}, goes to standard error.
+ */
+#include <stdio.h>
+
+#include "base/str.h"
+#include "engine/status.h"
+#include "engine/store.h"
+
+static int parse_disk(const char *text, struct store_disk *d, struct error **err)
+{
+    const char *equals = strchr(text, '='), *colon = strrchr(text, ':');
+    _cleanup_free_ char *name = NULL;
+    int r;
+
+    if (!equals || !colon || colon < equals || str_to_bytes(colon + 1, &d->size) < 0)
+        return error_set(err, EINVAL, "'%s' is not of the form DISK=TARGET:SIZE", text);
+    name = strndup(text, (size_t)(equals - text));
+    r = store_check_disk_name(name ? name : "", err);
+    if (r < 0)
+        return r;
+    snprintf(d->name, sizeof(d->name), "%s", name);
+    d->target = strndup(equals + 1, (size_t)(colon - equals - 1));
+    if (!d->target || d->target[0] != '/')
+        return error_set(err, EINVAL, "target of disk %s must be an absolute path", d->name);
+    return 0;
+}
+
+static int create(int argc, char **argv, struct error **err)
+{
+    struct store_vm vm = {0};
+    int r = 0;
+
+    if (argc < 3 || argc - 2 > DISKS_MAX)
+        return error_set(err, EINVAL, "usage: slipway-store create STORE NAME DISK=TARGET:SIZE... "
+                                      "(1 to %d disks)", DISKS_MAX);
+    vm.name = str_dup(argv[1]);
+    for (int i = 2; r == 0 && i < argc; i++) {
+        r = parse_disk(argv[i], &vm.disks[i - 2], err);
+        vm.disk_count++;
+        for (int k = 0; r == 0 && k < i - 2; k++)
+            if (strcmp(vm.disks[k].name, vm.disks[i - 2].name) == 0)
+                r = error_set(err, EINVAL, "disk '%s' is named twice", vm.disks[k].name);
+    }
+    if (r == 0)
+        r = store_create(io_posix(), argv[0], &vm, err);
+    store_vm_done(&vm);
+    return r;
+}
+
+static int status(int argc, char **argv, struct error **err)
+{
+    _cleanup_free_ char *path = NULL;
+    struct io *io = io_posix();
+    struct superfile sf;
+    struct store_vm vm = {0};
+    json_t *j, *disks = json_array();
+    int fd, r;
+
+    if (argc != 1)
+        return error_set(err, EINVAL, "usage: slipway-store status STORE");
+    r = store_vm_read(io, argv[0], &vm, err);
+    if (r < 0)
+        return r;
+    path = str_format("%s/super", argv[0]);
+    fd = io->ops->open(io, path, IO_RDONLY);
+    r = fd < 0 ? error_set_errno(err, -fd, "cannot open %s", path)
+               : superfile_load(&sf, io, fd, path, err);
+    if (fd >= 0)
+        io->ops->close(io, fd);
+    if (r < 0)
+        return r;
+    j = status_root(&sf.current, argv[0], vm.name);
+    for (unsigned i = 0; i < vm.disk_count && i < sf.current.disk_count; i++)
+        json_array_append_new(disks, status_disk(&sf.current.disks[i], vm.disks[i].name,
+                                                 vm.disks[i].target));
+    json_object_set_new(j, "disks", disks);
+    json_object_set_new(j, "running", json_false());
+    json_dumpf(j, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(j);
+    store_vm_done(&vm);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    _cleanup_error_ struct error *e = NULL;
+    const char *verb = argc > 1 ? argv[1] : "";
+    json_t *j;
+    int r;
+
+    if (strcmp(verb, "create") == 0)
+        r = create(argc - 2, argv + 2, &e);
+    else if (strcmp(verb, "status") == 0)
+        r = status(argc - 2, argv + 2, &e);
+    else
+        r = error_set(&e, EINVAL, "usage: slipway-store create|status STORE ...");
+    if (r == 0)
+        return EXIT_CODE_OK;
+    j = json_pack("{s:i, s:s}", "code", error_code(e), "message", error_text(e));
+    json_dumpf(j, stderr, JSON_COMPACT);
+    fputc('\n', stderr);
+    json_decref(j);
+    return error_exit_code(error_code(e));
+}

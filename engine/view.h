@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A view: one generation of all disks as a reader sees it.  Immutable, counted; whoever holds one
+ * pins its generation: no layer newer than it is folded into the target meanwhile.  Reading takes
+ * no lock.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include "engine/disk.h"
+
+struct engine;
+
+struct view_disk {
+    struct layer *layers[LAYERS_MAX + 1]; /* newest first, each referenced */
+    unsigned layer_count;
+};
+
+struct view {
+    struct view *next, *prev; /* engine->views; guarded by engine->lock */
+    struct engine *engine;
+    int refs;                 /* guarded by engine->lock */
+    uint64_t gen;
+    atomic_int reading;       /* reads under way */
+    atomic_bool revoked;      /* reads fail with -ESHUTDOWN */
+    unsigned disk_count;
+    struct view_disk disks[];
+};
+
+/* The latest generation (gen == NO_GENERATION) or an older one; a new reference in *ret_view.
+ * -ENOENT: not retained; -ESHUTDOWN: the mirror is being flipped. */
+int view_get(struct engine *engine, uint64_t gen, struct view **ret_view);
+int view_get_locked(struct engine *engine, uint64_t gen, struct view **ret_view);
+void view_put(struct view *view); /* NULL is fine */
+void view_put_locked(struct view *view);
+
+/* Bytes of the disk at that generation.  offset+length inside the disk.  0 or -errno. */
+int view_pread(struct view *view, struct disk *disk, void *data, uint32_t length,
+               uint64_t offset);
+
+/* Calls fn for consecutive extents from offset on, covering at least one byte and at most
+ * `length`; flags EXTENT_ZERO for what reads as zero and takes no space. */
+int view_extents(struct view *view, struct disk *disk, uint64_t length, uint64_t offset,
+                 int (*fn)(uint64_t offset, uint64_t length, unsigned flags, void *context),
+                 void *context);
+
+/* Where a block of this view is: its layer, or NULL for the target.  *ret_state tells DATA or ZERO
+ * for a layer. */
+struct layer *view_lookup(const struct view *view, const struct disk *disk, uint64_t block,
+                          enum block_state *ret_state);

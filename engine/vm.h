@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of struct engine, for the engine's own files.
+ *
+ * Locks, in the order they are taken:
+ *   engine->fold_lock   one folder at a time (the fold thread or a flip)
+ *   engine->lock        views, layer lists, generation, exports, operation in progress
+ *   superfile.lock      the root (inside superfile_update)
+ * No lock is held across source I/O.  engine->lock is not held across local I/O.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include "engine/disk.h"
+#include "engine/engine.h"
+#include "engine/reader.h"
+#include "engine/super.h"
+#include "engine/view.h"
+
+struct draft;
+struct sync;
+struct ctlserver;
+
+struct engine {
+    struct io *io;
+    char *store;
+    char *control_path;
+    char *vm_name;
+    struct engine_options options;
+    const struct reader_factory *readers; /* how sources are read; tests replace it */
+    uint64_t fence_ns;
+    int super_fd;
+    struct superfile super;
+    unsigned disk_count;
+    struct disk disks[DISKS_MAX];
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;     /* anything below changed */
+    struct view *views;         /* live views */
+    struct view *latest;        /* published; NULL before generation 0 and in owner mode */
+    uint64_t cur_gen;
+    enum store_mode mode;
+    const char *operation;      /* exclusive operation in progress, or NULL */
+    struct sync *sync;          /* running sync, for status, joining and cancelling */
+    struct draft *draft;        /* the open draft, or NULL */
+    bool flipping;              /* no new pins */
+    bool failed;                /* latched: a root write or fdatasync failed */
+    unsigned open_exports;
+    struct export *exports;     /* list of open ones */
+
+    pthread_mutex_t fold_lock;
+    atomic_bool fold_yield;     /* the fold thread lets go of fold_lock soon */
+    pthread_t fold_thread;
+    bool fold_started;
+    atomic_bool stopping;
+
+    struct ctlserver *control;
+};
+
+/* engine_open() with the I/O and the readers given: for tests. */
+int engine_open_with(const struct engine_options *options, struct io *io,
+                     const struct reader_factory *readers, struct engine **ret_engine,
+                     struct error **err);
+
+struct disk *engine_disk(struct engine *engine, const char *name); /* NULL: no such disk */
+
+/* Marks the engine failed (no more changes until restart and a look by the operator). */
+void engine_fail(struct engine *engine);
+
+/* Begins an exclusive operation; EBUSY/EIO/EPERM with a sentence. `modes`: bit 1 << mode allowed. */
+int engine_operation_begin(struct engine *engine, const char *name, unsigned modes,
+                           struct error **err);
+void engine_operation_end(struct engine *engine);
+
+/* Makes and publishes the latest view from engine->cur_gen and the disks' layers. */
+int engine_publish_locked(struct engine *engine);
+
+/* Long verbs report through this; done/total in bytes.  A negative result is ignored. */
+struct progress_report {
+    const char *phase; /* "map", "copy", "seal", "fold" */
+    uint64_t done_bytes, total_bytes;
+};
+typedef void progress_fn(const struct progress_report *report, void *context);
+
+/* flip.c */
+int engine_flip(struct engine *engine, uint64_t grace_ns, progress_fn *progress, void *context,
+                struct error **err);
+int engine_detach(struct engine *engine, uint64_t grace_ns, struct error **err);
+
+/* status.c: the status object (docs/FORMATS.md), a new json_t reference. */
+void *engine_status(struct engine *engine);
