@@ -28,6 +28,12 @@ int engine_host_create(const char *store, const char *vm_name,
 int engine_host_attach(const char *store, struct control **ret_control, bool *ret_started,
                        struct error **err);
 
+/* The status object of a store whose engine does not run, read from its superblock. */
+int engine_host_rest_status(const char *store, json_t **ret_status, struct error **err);
+
+/* Removes a socket file that nobody listens on (nbdkit does not replace one). */
+int engine_host_remove_stale_socket(const char *path);
+
 /* Asks the engine to end and waits for it; 0 when none is there. */
 int engine_host_stop(const char *store, struct error **err);
 

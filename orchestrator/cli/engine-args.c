@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <getopt.h>
+#include <limits.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "orchestrator/cli/engine.h"
+
+const char engine_usage[] =
+    "Usage: slipway engine VERB STORE [OPTION...]\n"
+    "\n"
+    "  create STORE --disk NAME=TARGET[:SIZE]... [--name VM]   make a store for a VM's disks\n"
+    "  serve STORE [--nbd-socket PATH]        run the engine in the foreground (NBD and control)\n"
+    "  sync STORE NAME=NBD-URI... [--bitmap NAME=CONTEXT]... [--snapshot ID] [--compare]\n"
+    "                        [--connections N]    bring all disks to the source's point in time\n"
+    "  status STORE                           mode, generation, disks, what is going on\n"
+    "  cancel STORE                           stop the running sync; it can be resumed\n"
+    "  draft create|seal|drop STORE NAME      a writable layer over the latest generation\n"
+    "  flip STORE [--grace SECONDS]           from mirror (read-only) to owner (read-write)\n"
+    "  detach STORE [--grace SECONDS]         let go of the targets\n"
+    "  stop STORE                             end the engine\n"
+    "\n"
+    "  --json     the result as JSON on standard output (sync, flip: progress as JSON lines\n"
+    "             on standard error)\n"
+    "  --help     this text\n"
+    "\n"
+    "SIZE takes K, M, G, T.  Without a running engine the verbs start one for their own duration.\n";
+
+enum {
+    OPT_DISK = 256,
+    OPT_NAME,
+    OPT_SOCKET,
+    OPT_BITMAP,
+    OPT_SNAPSHOT,
+    OPT_COMPARE,
+    OPT_CONNECTIONS,
+    OPT_GRACE,
+    OPT_JSON,
+    OPT_HELP,
+};
+
+static const struct option long_options[] = {
+    {"disk", required_argument, NULL, OPT_DISK},
+    {"name", required_argument, NULL, OPT_NAME},
+    {"nbd-socket", required_argument, NULL, OPT_SOCKET},
+    {"bitmap", required_argument, NULL, OPT_BITMAP},
+    {"snapshot", required_argument, NULL, OPT_SNAPSHOT},
+    {"compare", no_argument, NULL, OPT_COMPARE},
+    {"connections", required_argument, NULL, OPT_CONNECTIONS},
+    {"grace", required_argument, NULL, OPT_GRACE},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"help", no_argument, NULL, OPT_HELP},
+    {0},
+};
+
+static int add_pair(struct engine_pair *pairs, size_t *count, const char *text, const char *form,
+                    struct error **err)
+{
+    const char *equals = strchr(text, '=');
+
+    if (!equals || equals == text || !equals[1])
+        return error_set(err, EINVAL, "'%s' is not of the form %s", text, form);
+    if (*count == ENGINE_DISKS_MAX)
+        return error_set(err, EINVAL, "a VM has at most %d disks", ENGINE_DISKS_MAX);
+    pairs[*count].name = strndup(text, (size_t)(equals - text));
+    pairs[*count].value = str_dup(equals + 1);
+    (*count)++;
+    return 0;
+}
+
+static int parse_number(const char *text, double max, double *ret_value, struct error **err)
+{
+    char *end;
+    double v = strtod(text, &end);
+
+    if (end == text || *end || !(v >= 0) || v > max)
+        return error_set(err, EINVAL, "'%s' is not a number from 0 to %.0f", text, max);
+    *ret_value = v;
+    return 0;
+}
+
+static int take_option(struct engine_args *a, int option, const char *value, struct error **err)
+{
+    double number;
+    int r = 0;
+
+    switch (option) {
+    case OPT_DISK:
+        return add_pair(a->disks, &a->disk_count, value, "NAME=TARGET[:SIZE]", err);
+    case OPT_BITMAP:
+        return add_pair(a->bitmaps, &a->bitmap_count, value, "NAME=CONTEXT", err);
+    case OPT_NAME:
+        a->vm_name = value;
+        return 0;
+    case OPT_SOCKET:
+        a->socket = value;
+        return 0;
+    case OPT_SNAPSHOT:
+        a->snapshot = value;
+        return 0;
+    case OPT_COMPARE:
+        a->compare = true;
+        return 0;
+    case OPT_CONNECTIONS:
+        r = parse_number(value, 16, &number, err);
+        a->connections = r == 0 ? (long)number : 0;
+        return r;
+    case OPT_GRACE:
+        return parse_number(value, 86400, &a->grace_s, err);
+    case OPT_JSON:
+        a->json = true;
+        return 0;
+    case OPT_HELP:
+        a->help = true;
+        return 0;
+    default:
+        return error_set(err, EINVAL, "unknown or incomplete option; see 'slipway engine --help'");
+    }
+}
+
+static int take_word(struct engine_args *a, const char *word, size_t position, struct error **err)
+{
+    bool draft = strcmp(a->verb, "draft") == 0;
+
+    if (draft && position == 0) {
+        a->verb = strcmp(word, "create") == 0 ? "draft-create"
+                  : strcmp(word, "seal") == 0 ? "draft-seal"
+                  : strcmp(word, "drop") == 0 ? "draft-drop"
+                                              : NULL;
+        return a->verb ? 0 : error_set(err, EINVAL, "draft takes create, seal or drop, not '%s'",
+                                       word);
+    }
+    if (!a->store) {
+        _cleanup_free_ char *here = getcwd(NULL, 0);
+
+        a->store = word[0] == '/' ? str_dup(word) : str_format("%s/%s", here ? here : "", word);
+        return 0;
+    }
+    if (str_starts(a->verb, "draft-") && !a->draft_name) {
+        a->draft_name = word;
+        return 0;
+    }
+    if (strcmp(a->verb, "sync") == 0)
+        return add_pair(a->disks, &a->disk_count, word, "NAME=NBD-URI", err);
+    return error_set(err, EINVAL, "'%s' is one word too many; see 'slipway engine --help'", word);
+}
+
+int engine_args_parse(int argc, char **argv, struct engine_args *a, struct error **err)
+{
+    size_t position = 0;
+    int option, r = 0;
+
+    *a = (struct engine_args){.verb = argv[0], .grace_s = -1};
+    optind = 0;
+    opterr = 0;
+    while (r == 0 && (option = getopt_long(argc, argv, "-", long_options, NULL)) != -1) {
+        if (option == 1)
+            r = take_word(a, optarg, position++, err);
+        else
+            r = take_option(a, option, optarg, err);
+    }
+    for (; r == 0 && optind < argc; optind++)
+        r = take_word(a, argv[optind], position++, err);
+    if (r == 0 && !a->help && !a->store)
+        r = error_set(err, EINVAL, "the STORE is missing; see 'slipway engine --help'");
+    if (r == 0 && !a->help && str_starts(a->verb, "draft") && !a->draft_name)
+        r = error_set(err, EINVAL, "usage: slipway engine draft create|seal|drop STORE NAME");
+    return r;
+}
+
+static void free_pairs(struct engine_pair *pairs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(pairs[i].name);
+        free(pairs[i].value);
+    }
+}
+
+void engine_args_done(struct engine_args *a)
+{
+    free_pairs(a->disks, a->disk_count);
+    free_pairs(a->bitmaps, a->bitmap_count);
+    free(a->store);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* slipway engine: the engine from the command line, without a daemon. */
+#include "orchestrator/cli/engine.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/align.h"
+#include "orchestrator/cli/cli.h"
+
+static const struct {
+    const char *name;
+    int (*run)(const struct engine_args *args, struct error **err);
+} verbs[] = {
+    {"create", engine_verb_create}, {"serve", engine_verb_serve},
+    {"sync", engine_verb_sync},     {"status", engine_verb_status},
+    {"cancel", engine_verb_cancel}, {"draft", engine_verb_draft},
+    {"flip", engine_verb_flip},     {"detach", engine_verb_detach},
+    {"stop", engine_verb_stop},
+};
+
+static int run_verb(size_t index, int argc, char **argv)
+{
+    struct engine_args args;
+    struct error *err = NULL;
+    int r = engine_args_parse(argc, argv, &args, &err);
+
+    if (r == 0 && args.help)
+        fputs(engine_usage, stdout);
+    else if (r == 0)
+        r = verbs[index].run(&args, &err);
+    if (r < 0)
+        r = cli_fail("engine", err, args.json);
+    engine_args_done(&args);
+    return r;
+}
+
+int cli_engine(int argc, char **argv)
+{
+    struct error *err = NULL;
+
+    if (argc < 2 || strcmp(argv[1], "--help") == 0) {
+        fputs(engine_usage, argc < 2 ? stderr : stdout);
+        return argc < 2 ? EXIT_CODE_USAGE : EXIT_CODE_OK;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+        if (strcmp(verbs[i].name, argv[1]) == 0)
+            return run_verb(i, argc - 1, argv + 1);
+    error_set(&err, EINVAL, "unknown verb '%s'; see 'slipway engine --help'", argv[1]);
+    return cli_fail("engine", err, false);
+}

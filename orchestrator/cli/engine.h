@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* slipway engine ...: options of all its verbs in one place. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "engine/control.h"
+
+#define ENGINE_DISKS_MAX 24
+
+struct engine_pair {
+    char *name;
+    char *value;
+};
+
+struct engine_args {
+    const char *verb;
+    char *store;                 /* absolute */
+    struct engine_pair disks[ENGINE_DISKS_MAX];   /* create: --disk; sync: NAME=URI */
+    size_t disk_count;
+    struct engine_pair bitmaps[ENGINE_DISKS_MAX];
+    size_t bitmap_count;
+    const char *vm_name;
+    const char *snapshot;
+    const char *draft_name;
+    const char *socket;
+    double grace_s;              /* < 0: the engine's default */
+    long connections;            /* 0: the engine's default */
+    bool compare;
+    bool json;
+    bool help;
+};
+
+/* Parses argv[0] = verb.  EINVAL with a sentence. */
+int engine_args_parse(int argc, char **argv, struct engine_args *ret_args, struct error **err);
+void engine_args_done(struct engine_args *args);
+
+/* The usage text of slipway engine. */
+extern const char engine_usage[];
+
+/* engine-verbs.c: each returns 0 or -errno with a sentence, and prints its result. */
+int engine_verb_create(const struct engine_args *args, struct error **err);
+int engine_verb_serve(const struct engine_args *args, struct error **err);
+int engine_verb_status(const struct engine_args *args, struct error **err);
+int engine_verb_sync(const struct engine_args *args, struct error **err);
+int engine_verb_flip(const struct engine_args *args, struct error **err);
+int engine_verb_detach(const struct engine_args *args, struct error **err);
+int engine_verb_draft(const struct engine_args *args, struct error **err);
+int engine_verb_cancel(const struct engine_args *args, struct error **err);
+int engine_verb_stop(const struct engine_args *args, struct error **err);

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/enginehost.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/clock.h"
+#include "base/fdio.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "orchestrator/programs.h"
+
+#define START_TIMEOUT_NS (90 * NS_PER_S) /* more than the engine waits for writes of a dead one */
+#define STOP_TIMEOUT_NS (30 * NS_PER_S)
+
+/* ---- slipway-store ---- */
+
+/* Runs slipway-store; its failure is one line of JSON, which becomes our error. */
+static int store_tool(char *const argv[], char **ret_output, struct error **err)
+{
+    _cleanup_error_ struct error *e = NULL;
+    const char *brace;
+    json_t *j = NULL;
+    int r = proc_run(argv, 60 * NS_PER_S, ret_output, &e);
+
+    if (r == 0)
+        return 0;
+    brace = strchr(error_text(e), '{');
+    if (brace)
+        j = json_loads(brace, 0, NULL);
+    if (json_object_get(j, "message"))
+        r = error_set(err, (int)json_integer_value(json_object_get(j, "code")), "%s",
+                      json_string_value(json_object_get(j, "message")));
+    else
+        r = error_move(err, &e);
+    json_decref(j);
+    return r;
+}
+
+int engine_host_create(const char *store, const char *vm_name,
+                       const struct engine_disk_spec *disks, size_t disk_count,
+                       struct error **err)
+{
+    char **argv = mem_new(5 + disk_count, sizeof(*argv));
+    size_t n = 0;
+    int r;
+
+    argv[n++] = program_path("slipway-store");
+    argv[n++] = str_dup("create");
+    argv[n++] = str_dup(store);
+    argv[n++] = str_dup(vm_name);
+    for (size_t i = 0; i < disk_count; i++)
+        argv[n++] = str_format("%s=%s:%" PRIu64, disks[i].name, disks[i].target, disks[i].size);
+    r = store_tool(argv, NULL, err);
+    engine_host_argv_free(argv);
+    return r;
+}
+
+int engine_host_rest_status(const char *store, json_t **ret_status, struct error **err)
+{
+    _cleanup_free_ char *tool = program_path("slipway-store");
+    char *argv[] = {tool, (char[]){"status"}, (char *)(uintptr_t)store, NULL};
+    _cleanup_free_ char *output = NULL;
+    int r = store_tool(argv, &output, err);
+
+    if (r < 0)
+        return r;
+    *ret_status = json_loads(output, 0, NULL);
+    return *ret_status ? 0 : error_set(err, EPROTO, "slipway-store answered no JSON for %s", store);
+}
+
+/* ---- nbdkit ---- */
+
+char **engine_host_argv(const char *store, const char *socket, struct error **err)
+{
+    char **argv, *plugin = program_path("nbdkit-slipway-plugin.so");
+    size_t n = 0;
+
+    if (access(plugin, R_OK) < 0) {
+        error_set_errno(err, errno, "cannot read the engine's plugin %s (set SLIPWAY_LIBEXEC to "
+                                    "its folder)", plugin);
+        free(plugin);
+        return NULL;
+    }
+    argv = mem_new(12, sizeof(*argv));
+    argv[n++] = str_dup("nbdkit");
+    argv[n++] = str_dup("--foreground");
+    argv[n++] = str_dup("--threads=64"); /* requests that wait must not keep others from a thread */
+    argv[n++] = str_dup("--unix");
+    argv[n++] = socket ? str_dup(socket) : str_format("%s/%s", store, NBD_SOCKET_NAME);
+    argv[n++] = str_format("--pidfile=%s/engine.pid", store);
+    argv[n++] = plugin;
+    argv[n++] = str_format("store=%s", store);
+    return argv;
+}
+
+void engine_host_argv_free(char **argv)
+{
+    for (char **a = argv; a && *a; a++)
+        free(*a);
+    free(argv);
+}
+
+char *engine_host_uri(const char *store, const char *export_name)
+{
+    return str_format("nbd+unix:///%s?socket=%s/%s", export_name, store, NBD_SOCKET_NAME);
+}
+
+int engine_host_remove_stale_socket(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (strlen(path) >= sizeof(address.sun_path) || fd < 0)
+        return 0;
+    strcpy(address.sun_path, path);
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 && errno == ECONNREFUSED)
+        unlink(path);
+    return 0;
+}
+
+/* The last thing nbdkit said is why it would not start. */
+static int start_failure(const char *store, const char *log_path, off_t log_start,
+                         struct error **err)
+{
+    _cleanup_free_ char *text = NULL;
+    size_t length = 0;
+    char *line, *last = NULL, *save = NULL;
+
+    if (fdio_read_file(log_path, 16 << 20, &text, &length) == 0 && (size_t)log_start < length)
+        for (line = strtok_r(text + log_start, "\n", &save); line;
+             line = strtok_r(NULL, "\n", &save))
+            if (strstr(line, "error: "))
+                last = strstr(line, "error: ") + 7;
+    if (last && str_starts(last, "slipway: "))
+        last += 9;
+    return error_set(err, last && strstr(last, "owned by") ? EBUSY : EIO,
+                     "the engine of %s did not start: %s", store,
+                     last ? last : "see engine.log in that folder");
+}
+
+static int wait_for_engine(const char *store, const char *control_path, pid_t pid,
+                           struct control **ret_control, struct error **err)
+{
+    uint64_t start = clock_now_ns();
+    int status;
+
+    for (;;) {
+        if (control_connect(control_path, ret_control, NULL) == 0)
+            return 0;
+        if (proc_wait(pid, 0, &status) != -ETIMEDOUT)
+            return -ECHILD;
+        if (clock_now_ns() - start > START_TIMEOUT_NS) {
+            proc_stop(pid, NS_PER_S);
+            return error_set(err, ETIMEDOUT, "the engine of %s did not come up in %d s; see "
+                                             "engine.log in that folder", store,
+                             (int)(START_TIMEOUT_NS / NS_PER_S));
+        }
+        clock_sleep_ns(10 * NS_PER_MS);
+    }
+}
+
+static int start_engine(const char *store, const char *control_path,
+                        struct control **ret_control, struct error **err)
+{
+    struct proc_options options = PROC_OPTIONS_DEFAULT;
+    _cleanup_free_ char *log_path = str_format("%s/engine.log", store);
+    _cleanup_free_ char *nbd_path = str_format("%s/%s", store, NBD_SOCKET_NAME);
+    _cleanup_close_ int log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    char **argv = engine_host_argv(store, NULL, err);
+    off_t log_start;
+    pid_t pid;
+    int r;
+
+    if (!argv)
+        return -ENOENT;
+    if (log_fd < 0) {
+        r = error_set_errno(err, errno, "cannot write %s", log_path);
+        engine_host_argv_free(argv);
+        return r;
+    }
+    log_start = lseek(log_fd, 0, SEEK_END);
+    engine_host_remove_stale_socket(nbd_path);
+    options.stdout_fd = options.stderr_fd = log_fd;
+    options.new_session = true;
+    options.directory = "/";
+    r = proc_spawn(argv, &options, &pid, err);
+    engine_host_argv_free(argv);
+    if (r < 0)
+        return r;
+    r = wait_for_engine(store, control_path, pid, ret_control, err);
+    return r == -ECHILD ? start_failure(store, log_path, log_start, err) : r;
+}
+
+/* What is wrong with the store itself is told with its own exit code before nbdkit is tried. */
+static int check_store(const char *store, struct error **err)
+{
+    json_t *status = NULL;
+    int r = engine_host_rest_status(store, &status, err);
+
+    if (r == 0 && strcmp(json_string_value(json_object_get(status, "mode")), "detached") == 0)
+        r = error_set(err, EPERM, "%s is detached: its targets belong to whoever uses them now",
+                      store);
+    json_decref(status);
+    return r;
+}
+
+int engine_host_attach(const char *store, struct control **ret_control, bool *ret_started,
+                       struct error **err)
+{
+    _cleanup_free_ char *control_path = str_format("%s/%s", store, CONTROL_SOCKET_NAME);
+    _cleanup_free_ char *lock_path = str_format("%s/start.lock", store);
+    _cleanup_close_ int lock_fd = -1;
+    int r;
+
+    if (ret_started)
+        *ret_started = false;
+    if (control_connect(control_path, ret_control, NULL) == 0)
+        return 0;
+    r = check_store(store, err);
+    if (r < 0)
+        return r;
+    lock_fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (lock_fd < 0 || flock(lock_fd, LOCK_EX) < 0)
+        return error_set_errno(err, errno, "cannot lock %s", lock_path);
+    if (control_connect(control_path, ret_control, NULL) == 0)
+        return 0; /* somebody else started it meanwhile */
+    r = start_engine(store, control_path, ret_control, err);
+    if (r == 0 && ret_started)
+        *ret_started = true;
+    return r;
+}
+
+/* nbdkit ends after its connections; the superblock lock going free is the proof. */
+static bool store_is_free(const char *super_path)
+{
+    _cleanup_close_ int fd = open(super_path, O_RDONLY | O_CLOEXEC);
+
+    return fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0;
+}
+
+int engine_host_stop(const char *store, struct error **err)
+{
+    _cleanup_free_ char *control_path = str_format("%s/%s", store, CONTROL_SOCKET_NAME);
+    _cleanup_free_ char *super_path = str_format("%s/super", store);
+    _cleanup_control_ struct control *control = NULL;
+    uint64_t start = clock_now_ns();
+    int r;
+
+    if (control_connect(control_path, &control, NULL) < 0)
+        return 0;
+    r = control_call(control, "stop", NULL, NULL, NULL, NULL, err);
+    if (r < 0 && r != -ECONNRESET)
+        return r;
+    while (!store_is_free(super_path)) {
+        if (clock_now_ns() - start > STOP_TIMEOUT_NS)
+            return error_set(err, ETIMEDOUT, "the engine of %s was asked to end but still runs; "
+                                             "close its clients", store);
+        clock_sleep_ns(20 * NS_PER_MS);
+    }
+    return 0;
+}
