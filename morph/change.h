@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One kind of change to a guest, in a file of its own.  apply() proposes edits into the plan; it
+ * reads the guest and writes nothing.  It must propose nothing when the guest already is as it
+ * should be.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include "morph/facts.h"
+#include "morph/plan.h"
+
+struct change_ops {
+    const char *name; /* in reports: "fstab" */
+    bool (*applies)(const struct facts *facts);
+    int (*apply)(struct facts *facts, struct plan *plan, struct error **err);
+    const char *(*describe)(void); /* one sentence for people: what it is for */
+};
+
+extern const struct change_ops change_linux_fstab;
+extern const struct change_ops change_linux_bootconfig;
+extern const struct change_ops change_linux_network;
+extern const struct change_ops change_linux_initramfs; /* after network: it copies the pins */
+extern const struct change_ops change_linux_serial;
+extern const struct change_ops change_linux_agents;
+
+/* Debian's family with initramfs-tools: what every linux-*.c so far is for. */
+bool facts_is_debian(const struct facts *facts);

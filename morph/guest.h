@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The guest's disks and files through libguestfs.  guest.c is the only file that sees guestfs.h.
+ *
+ * The guest is not trusted: its filesystems are mounted by the kernel of a small VM (libguestfs's
+ * appliance), never by the host's, and no program of the guest is run.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/error.h"
+#include "morph/disk.h"
+#include "morph/tree.h"
+#include "morph/volume.h"
+
+struct guest;
+
+struct guest_options {
+    const struct disk_spec *disks;
+    size_t disk_count;
+    bool read_only;        /* all writes go to a throw-away overlay */
+    bool kvm;              /* false: emulate */
+    const char *cache_dir; /* where libguestfs keeps its appliance; made when missing */
+};
+
+/* Starts the appliance with the disks.  Takes seconds (KVM) to tens of seconds (TCG). */
+int guest_open(const struct guest_options *options, struct guest **ret_guest, struct error **err);
+
+/* Unmounts, flushes and ends the appliance; an error means that writes may not have arrived.
+ * The guest is freed in any case. */
+int guest_close(struct guest *guest, struct error **err);
+
+/* Ends the appliance without caring about writes; NULL is fine. */
+void guest_abandon(struct guest *guest);
+
+/* Partitions, whole-disk filesystems, logical volumes and MD devices with their UUIDs. */
+int guest_volumes(struct guest *guest, struct volume_list *ret_list, struct error **err);
+
+/* Subvolumes of a btrfs volume as names for guest_mount(); free with tree_names_free(). */
+int guest_subvolumes(struct guest *guest, const char *device, char ***ret_names,
+                     struct error **err);
+
+/* -EUCLEAN with a sentence when an ext filesystem is marked as having errors. */
+int guest_check_filesystem(struct guest *guest, const struct volume *volume, struct error **err);
+
+int guest_mount(struct guest *guest, const char *device, const char *directory,
+                const char *options, struct error **err);
+int guest_unmount_all(struct guest *guest, struct error **err);
+
+/* The mounted files; valid as long as the guest. */
+struct tree guest_tree(struct guest *guest);
+
+struct guest_space {
+    uint64_t bytes;  /* free */
+    uint64_t inodes; /* free; UINT64_MAX where the filesystem has no fixed number */
+    uint64_t id;     /* of the filesystem */
+    bool read_only;
+};
+
+int guest_space(struct guest *guest, const char *directory, struct guest_space *ret_space,
+                struct error **err);
+
+/* Writes.  Paths are absolute inside the guest; missing directories are made. */
+int guest_write(struct guest *guest, const char *path, const void *data, size_t length,
+                struct error **err);
+int guest_append(struct guest *guest, const char *path, uint64_t offset, const void *data,
+                 size_t length, struct error **err);
+int guest_link(struct guest *guest, const char *path, const char *target, struct error **err);
+int guest_remove_link(struct guest *guest, const char *path, struct error **err);

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "morph/inspect.h"
+
+#include <string.h>
+
+#include "base/align.h"
+#include "base/str.h"
+#include "morph/change.h"
+#include "morph/fstab.h"
+
+int inspect_is_root(const struct tree *tree)
+{
+    return tree_exists(tree, "/etc/fstab") &&
+           (tree_exists(tree, "/etc/os-release") || tree_exists(tree, "/usr/lib/os-release") ||
+            tree_exists(tree, "/etc/debian_version"));
+}
+
+/* The value of KEY=value or KEY="value" in os-release; "" when it is not there. */
+static char *release_value(const char *text, const char *key)
+{
+    size_t n = strlen(key);
+
+    for (; *text; text += strcspn(text, "\n"), text += *text == '\n') {
+        size_t length = strcspn(text, "\n");
+
+        if (length <= n || strncmp(text, key, n) != 0 || text[n] != '=')
+            continue;
+        text += n + 1;
+        length -= n + 1;
+        if (length >= 2 && strchr("\"'", *text) && text[length - 1] == *text) {
+            text++;
+            length -= 2;
+        }
+        return str_format("%.*s", (int)MIN(length, (size_t)200), text);
+    }
+    return str_dup("");
+}
+
+int inspect_os(const struct tree *tree, struct os *ret_os, struct error **err)
+{
+    _cleanup_free_ char *text = NULL;
+    int r = tree_text(tree, "/etc/os-release", &text, err);
+
+    if (r == 0)
+        r = tree_text(tree, "/usr/lib/os-release", &text, err);
+    if (r < 0)
+        return r;
+    if (!text)
+        text = str_dup("");
+    *ret_os = (struct os){.id = release_value(text, "ID"),
+                          .like = release_value(text, "ID_LIKE"),
+                          .version = release_value(text, "VERSION_ID"),
+                          .pretty = release_value(text, "PRETTY_NAME")};
+    if (!*ret_os->pretty)
+        str_replace(&ret_os->pretty, *ret_os->id ? ret_os->id : "an unknown Linux");
+    return 0;
+}
+
+void os_done(struct os *os)
+{
+    free(os->id);
+    free(os->like);
+    free(os->version);
+    free(os->pretty);
+    *os = (struct os){0};
+}
+
+bool facts_is_debian(const struct facts *facts)
+{
+    return (strcmp(facts->os.id, "debian") == 0 || strstr(facts->os.like, "debian")) &&
+           tree_exists(&facts->tree, "/etc/initramfs-tools/initramfs.conf");
+}
+
+void facts_done(struct facts *facts)
+{
+    for (size_t i = 0; i < facts->pin_count; i++)
+        free(facts->pins[i].name);
+    free(facts->pins);
+    tree_names_free(facts->kernels);
+    volume_list_done(&facts->volumes);
+    os_done(&facts->os);
+    *facts = (struct facts){0};
+}
+
+static char *subvolume_option(const char *options)
+{
+    const char *at = strstr(options, "subvol=");
+
+    return at ? str_format("%.*s", (int)strcspn(at, ","), at) : str_dup("");
+}
+
+static int add_mount(struct mount_list *list, const struct volume_list *volumes,
+                     const struct fstab_line *line, char *directory, struct error **err)
+{
+    _cleanup_free_ char *spec = fstab_field(line, 0), *options = fstab_field(line, 3);
+    const struct volume *volume = volume_find(volumes, spec);
+
+    if (!volume) {
+        error_set(err, ENOENT,
+                  "the guest's fstab mounts '%s' on %s, but that is on none of the disks; give "
+                  "all disks of the VM, in their order",
+                  spec, directory);
+        free(directory);
+        return -ENOENT;
+    }
+    list->items[list->count++] = (struct mount){
+        .volume = volume, .directory = directory, .options = subvolume_option(options)};
+    return 0;
+}
+
+int inspect_mounts(const struct tree *tree, const struct volume_list *volumes,
+                   struct mount_list *ret_mounts, struct error **err)
+{
+    static const char *const wanted[] = {"/usr", "/var", "/boot"};
+    _cleanup_free_ char *text = NULL;
+    int r = tree_text(tree, "/etc/fstab", &text, err);
+
+    *ret_mounts = (struct mount_list){0};
+    for (size_t i = 0; r >= 0 && text && i < ARRAY_SIZE(wanted); i++) {
+        const char *cursor = text;
+        struct fstab_line line;
+
+        while (r >= 0 && fstab_next(&cursor, &line)) {
+            char *directory = fstab_field(&line, 1);
+
+            if (strcmp(directory, wanted[i]) == 0) {
+                r = add_mount(ret_mounts, volumes, &line, directory, err);
+                break;
+            }
+            free(directory);
+        }
+    }
+    if (r < 0)
+        mount_list_done(ret_mounts);
+    return r < 0 ? r : 0;
+}
+
+void mount_list_done(struct mount_list *mounts)
+{
+    for (size_t i = 0; i < mounts->count; i++) {
+        free(mounts->items[i].directory);
+        free(mounts->items[i].options);
+    }
+    *mounts = (struct mount_list){0};
+}
+
+static int by_version(const void *a, const void *b)
+{
+    return strverscmp(*(char *const *)a, *(char *const *)b);
+}
+
+int inspect_kernels(const struct tree *tree, char ***ret_kernels, struct error **err)
+{
+    _cleanup_names_ char **names = NULL;
+    size_t kept = 0;
+    int r = tree_list(tree, "/lib/modules", &names, err);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; names[i]; i++) {
+        _cleanup_free_ char *image = str_format("/boot/vmlinuz-%s", names[i]);
+        char *name = names[i];
+
+        names[i] = NULL;
+        if (tree_exists(tree, image))
+            names[kept++] = name;
+        else
+            free(name);
+    }
+    if (kept == 0)
+        return error_set(err, ENOENT,
+                         "the guest has no kernel in /boot with modules in /lib/modules; is the "
+                         "filesystem of /boot on one of the disks");
+    qsort(names, kept, sizeof(*names), by_version);
+    *ret_kernels = steal_ptr(names);
+    return 0;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The systemd .link file that keeps a network card's name by its MAC address.  Pure. */
+#pragma once
+
+#include "morph/facts.h"
+
+/* "10-slipway-ens192.link"; the caller frees. */
+char *link_file_name(const struct pin *pin);
+
+/* Its text; the caller frees. */
+char *link_text(const struct pin *pin);

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * slipway-morph: launch → inspect (survey, plan, space) → apply → close.  Everything up to apply
+ * only reads, so a failure there leaves the guest as it was.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "morph/guest.h"
+#include "morph/options.h"
+#include "morph/plan.h"
+#include "morph/report.h"
+#include "morph/survey.h"
+
+#ifndef SLIPWAY_VERSION
+#define SLIPWAY_VERSION "unknown"
+#endif
+
+#define EXIT_UNCHANGED 20 /* nothing was changed */
+
+/* Free space that must be left behind what the plan adds. */
+#define ROOT_RESERVE ((uint64_t)16 << 20)
+#define BOOT_RESERVE ((uint64_t)2 << 20)
+#define INODES_NEEDED 64
+
+static int check_one(struct guest *guest, const char *directory, uint64_t needed,
+                     struct error **err)
+{
+    struct guest_space space;
+    int r = guest_space(guest, directory, &space, err);
+
+    if (r < 0)
+        return r;
+    if (space.bytes < needed)
+        return error_set(err, ENOSPC,
+                         "the guest's filesystem for %s has %llu MiB free and needs %llu; make "
+                         "room in the source and sync again",
+                         directory, (unsigned long long)(space.bytes >> 20),
+                         (unsigned long long)(needed >> 20) + 1);
+    if (space.inodes < INODES_NEEDED)
+        return error_set(err, ENOSPC,
+                         "the guest's filesystem for %s has %llu free inodes and needs %d; remove "
+                         "files in the source and sync again",
+                         directory, (unsigned long long)space.inodes, INODES_NEEDED);
+    return 0;
+}
+
+static int check_space(struct guest *guest, const struct plan *plan, struct error **err)
+{
+    struct guest_space root, boot;
+    int r = guest_space(guest, "/", &root, err);
+
+    if (r == 0)
+        r = guest_space(guest, "/boot", &boot, err);
+    if (r < 0 || plan->edit_count == 0)
+        return r;
+    if (root.id == boot.id)
+        return check_one(guest, "/", plan_bytes(plan, "/", NULL) + ROOT_RESERVE, err);
+    r = check_one(guest, "/", plan_bytes(plan, "/", "/boot") + ROOT_RESERVE, err);
+    if (r == 0)
+        r = check_one(guest, "/boot", plan_bytes(plan, "/boot", NULL) + BOOT_RESERVE, err);
+    return r;
+}
+
+static int apply_edit(struct guest *guest, const struct edit *edit, struct error **err)
+{
+    switch (edit->kind) {
+    case EDIT_WRITE:
+        return guest_write(guest, edit->path, edit->data, edit->length, err);
+    case EDIT_APPEND:
+        return guest_append(guest, edit->path, edit->offset, edit->data, edit->length, err);
+    case EDIT_LINK:
+        return guest_link(guest, edit->path, edit->data, err);
+    case EDIT_REMOVE:
+        return guest_remove_link(guest, edit->path, err);
+    }
+    return -EINVAL;
+}
+
+static int apply(struct guest *guest, const struct plan *plan, struct report *report,
+                 struct error **err)
+{
+    int r = 0;
+
+    report_phase(report, "apply");
+    for (size_t i = 0; r == 0 && i < plan->edit_count; i++) {
+        r = apply_edit(guest, &plan->edits[i], err);
+        if (r == 0)
+            report_edit(report, &plan->edits[i]);
+    }
+    return r;
+}
+
+/* The whole run.  *changed becomes true before the first write. */
+static int run(const struct options *o, struct report *report, struct facts *facts,
+               struct plan *plan, bool *changed, struct error **err)
+{
+    const struct guest_options guest_options = {.disks = o->disks,
+                                                .disk_count = o->disk_count,
+                                                .read_only = o->dry_run,
+                                                .kvm = o->kvm,
+                                                .cache_dir = o->cache_dir};
+    struct guest *guest = NULL;
+    int r;
+
+    report_phase(report, "launch");
+    r = guest_open(&guest_options, &guest, err);
+    if (r < 0)
+        return r;
+    report_phase(report, "inspect");
+    r = survey_guest(guest, o->root, facts, err);
+    if (r == 0)
+        r = plan_make(facts, plan, err);
+    if (r == 0)
+        r = check_space(guest, plan, err);
+    if (r == 0 && !o->dry_run && plan->edit_count > 0) {
+        *changed = true;
+        r = apply(guest, plan, report, err);
+    }
+    if (r < 0) {
+        guest_abandon(guest);
+        return r;
+    }
+    report_phase(report, "close");
+    r = guest_close(guest, err);
+    report_phase(report, NULL);
+    return r;
+}
+
+int main(int argc, char **argv)
+{
+    _cleanup_error_ struct error *err = NULL;
+    struct options options;
+    struct facts facts = {0};
+    struct plan plan = {0};
+    struct report report;
+    bool changed = false;
+    int code = EXIT_CODE_OK;
+
+    if (options_parse(argc, argv, &options, &err) < 0) {
+        fprintf(stderr, "slipway-morph: %s\n", error_text(err));
+        options_done(&options);
+        return EXIT_CODE_USAGE;
+    }
+    report_begin(&report, options.json, options.dry_run);
+    facts.nics = options.nics;
+    facts.nic_count = options.nic_count;
+    if (options.help) {
+        fputs(options_help, stdout);
+    } else if (options.version) {
+        puts("slipway-morph " SLIPWAY_VERSION);
+    } else if (run(&options, &report, &facts, &plan, &changed, &err) < 0) {
+        report_failure(&report, err, changed);
+        code = changed ? EXIT_CODE_FAILED : EXIT_UNCHANGED;
+    } else if (report_result(&report, &facts, &plan) < 0) {
+        code = changed ? EXIT_CODE_FAILED : EXIT_UNCHANGED;
+    }
+    plan_done(&plan);
+    facts_done(&facts);
+    options_done(&options);
+    return code;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line of slipway-morph. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "base/error.h"
+#include "morph/disk.h"
+#include "morph/facts.h"
+
+struct options {
+    struct disk_spec *disks;
+    size_t disk_count;
+    struct nic *nics;
+    size_t nic_count;
+    const char *root;      /* or NULL */
+    const char *cache_dir; /* from the environment or the default */
+    bool kvm;
+    bool dry_run;
+    bool json;
+    bool help;
+    bool version;
+    char *default_cache_dir;
+};
+
+/* argv → options.  -EINVAL with a sentence for wrong use.  options_done() in any case. */
+int options_parse(int argc, char **argv, struct options *ret_options, struct error **err);
+void options_done(struct options *options);
+
+/* The text of --help. */
+extern const char options_help[];

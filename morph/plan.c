@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "morph/plan.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/align.h"
+#include "base/str.h"
+#include "morph/change.h"
+
+static const struct change_ops *const changes[] = {
+    &change_linux_fstab,     &change_linux_bootconfig, &change_linux_network,
+    &change_linux_initramfs, &change_linux_serial,     &change_linux_agents,
+};
+
+void plan_done(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->edit_count; i++) {
+        free(plan->edits[i].path);
+        free(plan->edits[i].data);
+        free(plan->edits[i].what);
+        free(plan->edits[i].why);
+    }
+    for (size_t i = 0; i < plan->note_count; i++)
+        free(plan->notes[i].text);
+    free(plan->edits);
+    free(plan->notes);
+    *plan = (struct plan){0};
+}
+
+int plan_make(struct facts *facts, struct plan *ret_plan, struct error **err)
+{
+    struct plan plan = {0};
+
+    for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+        int r = changes[i]->applies(facts) ? changes[i]->apply(facts, &plan, err) : 0;
+
+        if (r < 0) {
+            plan_done(&plan);
+            return r;
+        }
+    }
+    *ret_plan = plan;
+    return 0;
+}
+
+struct edit *plan_edit(struct plan *plan, enum edit_kind kind, const char *change,
+                       const char *path, char *data, size_t length, char *what, char *why)
+{
+    struct edit *edits = reallocarray(plan->edits, plan->edit_count + 1, sizeof(*edits));
+
+    if (!edits)
+        abort();
+    plan->edits = edits;
+    edits[plan->edit_count] = (struct edit){.kind = kind,
+                                            .change = change,
+                                            .path = str_dup(path),
+                                            .data = data,
+                                            .length = length,
+                                            .what = what,
+                                            .why = why};
+    return &edits[plan->edit_count++];
+}
+
+static void note_add(struct plan *plan, const char *change, bool warning, const char *fmt,
+                     va_list ap)
+{
+    struct note *notes = reallocarray(plan->notes, plan->note_count + 1, sizeof(*notes));
+    char *text;
+
+    if (!notes || vasprintf(&text, fmt, ap) < 0)
+        abort();
+    plan->notes = notes;
+    notes[plan->note_count++] = (struct note){.change = change, .text = text, .warning = warning};
+}
+
+void plan_note(struct plan *plan, const char *change, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    note_add(plan, change, false, fmt, ap);
+    va_end(ap);
+}
+
+void plan_warn(struct plan *plan, const char *change, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    note_add(plan, change, true, fmt, ap);
+    va_end(ap);
+}
+
+static bool is_below(const char *path, const char *directory)
+{
+    size_t length = strlen(directory);
+
+    return strncmp(path, directory, length) == 0 &&
+           (length == 1 || path[length] == '/' || path[length] == '\0');
+}
+
+uint64_t plan_bytes(const struct plan *plan, const char *prefix, const char *except)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < plan->edit_count; i++) {
+        const struct edit *e = &plan->edits[i];
+
+        if (is_below(e->path, prefix) && !(except && is_below(e->path, except)))
+            bytes += round_up(e->length, 4096);
+    }
+    return bytes;
+}

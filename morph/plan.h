@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What will be done to the guest, decided completely before the first write: a list of edits, each
+ * with its new bytes, its change, what it does and why.  plan_make() only reads (through struct
+ * tree), so that --dry-run prints exactly what would be done and a refusal leaves the guest as it
+ * was.  A guest that was morphed before gives an empty plan.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/error.h"
+#include "morph/facts.h"
+
+enum edit_kind {
+    EDIT_WRITE,  /* the whole file becomes data; owner and mode stay when it exists */
+    EDIT_APPEND, /* data is added at the end of a file of `offset` bytes */
+    EDIT_LINK,   /* path becomes a symbolic link to data; directories are made */
+    EDIT_REMOVE  /* path, a symbolic link, is removed */
+};
+
+struct edit {
+    enum edit_kind kind;
+    const char *change; /* name of the change; static */
+    char *path;
+    char *data;
+    size_t length;
+    uint64_t offset;
+    char *what; /* sentence: what is different afterwards */
+    char *why;  /* sentence: why it has to be */
+};
+
+/* Something a person should know although nothing is done about it. */
+struct note {
+    const char *change;
+    char *text;
+    bool warning;
+};
+
+struct plan {
+    struct edit *edits;
+    size_t edit_count;
+    struct note *notes;
+    size_t note_count;
+};
+
+/* Runs every change that applies.  On failure *ret_plan is untouched. */
+int plan_make(struct facts *facts, struct plan *ret_plan, struct error **err);
+void plan_done(struct plan *plan);
+
+/* Adds an edit; takes data, what and why.  Valid until the next one. */
+struct edit *plan_edit(struct plan *plan, enum edit_kind kind, const char *change,
+                       const char *path, char *data, size_t length, char *what, char *why);
+void plan_note(struct plan *plan, const char *change, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void plan_warn(struct plan *plan, const char *change, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Bytes the edits add below the directory `prefix`, those below `except` (may be NULL) left out. */
+uint64_t plan_bytes(const struct plan *plan, const char *prefix, const char *except);

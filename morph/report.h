@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the program tells: progress on standard error while it runs, the result on standard output. */
+#pragma once
+
+#include <stdbool.h>
+#include "morph/facts.h"
+#include "morph/plan.h"
+
+#define REPORT_PHASES 8
+
+struct report {
+    bool json;
+    bool dry_run;
+    uint64_t started_ns;
+    struct {
+        const char *name;
+        uint64_t ns;
+    } phases[REPORT_PHASES];
+    size_t phase_count;
+};
+
+void report_begin(struct report *report, bool json, bool dry_run);
+
+/* The previous phase has ended and this one (static name) begins; NULL: the last one has ended.
+ * With JSON, a line {"phase": "NAME", "state": "begin" | "end", "seconds": …} each. */
+void report_phase(struct report *report, const char *name);
+
+/* A line during a phase: one edit is done. */
+void report_edit(const struct report *report, const struct edit *edit);
+
+/* The result, once everything it says is true.  -EIO when it cannot be written. */
+int report_result(const struct report *report, const struct facts *facts,
+                  const struct plan *plan);
+
+/* The sentence of a failure; `changed`: writes may have begun. */
+void report_failure(const struct report *report, const struct error *err, bool changed);
