@@ -4,10 +4,21 @@
 
 #include <string.h>
 
-static int clean_checkpoint(struct source *source, virDomainPtr domain, const char *token,
-                            struct error **err)
+#include "base/str.h"
+
+/* Things may be cleaned up in any order, and a qemu-nbd of ours that still has the image open would
+ * keep its bitmaps from being removed. */
+static int clean_checkpoint(struct source *source, virDomainPtr domain, const char *vm,
+                            const char *token, struct error **err)
 {
-    return domain ? checkpoint_delete_token(source, domain, token, err) : 0;
+    _cleanup_free_ char *mark = str_format(HOST_DIRECTORY_PREFIX "%s-", vm);
+    int r = 0;
+
+    if (!domain)
+        return 0;
+    if (virt_power(domain) == SOURCE_OFF)
+        r = host_end_processes(&source->host, "qemu-nbd", mark, err);
+    return r < 0 ? r : checkpoint_delete_token(source, domain, token, err);
 }
 
 static int clean_job(struct source *source, virDomainPtr domain, const char *directory,
@@ -33,7 +44,7 @@ int virt_cleanup(struct source *source, const json_t *thing, struct error **err)
     if (r < 0 && r != -ENOENT)
         return error_move(err, &missing);
     if (strcmp(kind, "checkpoint") == 0 && token)
-        return clean_checkpoint(source, domain, token, err);
+        return clean_checkpoint(source, domain, vm, token, err);
     if (strcmp(kind, "backup-job") == 0 && directory)
         return clean_job(source, domain, directory, err);
     if (strcmp(kind, "nbd-server") == 0 && directory)
