@@ -19,17 +19,35 @@
 
 static const char kvm[] = "kvm", tcg[] = "tcg";
 
-bool accel_probe(const char *kernel, uint64_t timeout_ns)
+int accel_probe(const char *kernel, uint64_t timeout_ns)
 {
     /* panic=-1 restarts at once and -no-reboot turns that into the end of QEMU. */
-    const char *argv[] = {"qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-m", "256",
-                          "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
-                          "-kernel", kernel, "-append", "console=ttyS0 panic=-1 root=/dev/none",
+    const char *argv[] = {"qemu-system-x86_64",
+                          "-accel",
+                          "kvm",
+                          "-cpu",
+                          "host",
+                          "-m",
+                          "256",
+                          "-nodefaults",
+                          "-display",
+                          "none",
+                          "-serial",
+                          "stdio",
+                          "-no-reboot",
+                          "-kernel",
+                          kernel,
+                          "-append",
+                          "console=ttyS0 panic=-1 root=/dev/none",
                           NULL};
     _cleanup_free_ char *said = NULL;
+    int r = proc_run((char *const *)argv, timeout_ns, &said, NULL);
 
-    return proc_run((char *const *)argv, timeout_ns, &said, NULL) == 0 &&
-           strstr(said, "Kernel panic - not syncing");
+    if (r == -ETIMEDOUT)
+        return 0;
+    if (r < 0)
+        return r;
+    return strstr(said, "Kernel panic - not syncing") ? 1 : -EIO;
 }
 
 static void keep_smallest(const char *pattern, char **smallest, off_t *size)
@@ -103,6 +121,7 @@ static const char *find_out(void)
 {
     _cleanup_free_ char *boot_id = NULL, *path = cache_path(), *kernel = NULL;
     const char *name;
+    int r;
 
     if (fdio_read_file(BOOT_ID, 256, &boot_id, NULL) < 0)
         boot_id = str_dup("unknown");
@@ -113,8 +132,9 @@ static const char *find_out(void)
     kernel = find_kernel();
     if (!kernel) /* not kept: a kernel may be installed any time */
         return tcg;
-    name = accel_probe(kernel, PROBE_TIMEOUT) ? kvm : tcg;
-    if (path)
+    r = accel_probe(kernel, PROBE_TIMEOUT);
+    name = r > 0 ? kvm : tcg;
+    if (path && r >= 0) /* what fails at once may be asked again, and may be repaired by then */
         accel_cache_write(path, boot_id, name);
     return name;
 }

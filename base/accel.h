@@ -9,22 +9,22 @@
  */
 #pragma once
 
-#include <stdbool.h>
 #include <stdint.h>
 
 /*
  * *ret_name becomes "kvm" or "tcg" (static text).  In this order: SLIPWAY_ACCEL=kvm|tcg; "tcg" when
- * /dev/kvm cannot be opened; the answer found earlier since this boot; a probe, up to 10 s; "tcg"
- * when there is no kernel to probe with (looked for: /boot/vmlinuz*, libguestfs' cached
- * appliance).  The answer is kept under /run/slipway/accel for root, in XDG_RUNTIME_DIR for others.
+ * /dev/kvm cannot be opened; the answer kept since this boot; a probe, up to 10 s; "tcg" when there
+ * is no kernel to probe with (looked for: /boot/vmlinuz*, libguestfs' cached appliance).  The
+ * answer of a probe that ran its course is kept, for root in /run/slipway/accel, for others in
+ * XDG_RUNTIME_DIR.
  *
  * 0, or -EINVAL when SLIPWAY_ACCEL holds something else (*ret_name is "tcg" then).
  */
 int accel_choose(const char **ret_name);
 
-/* Boots the kernel image under KVM without disks and waits for its panic.  False after timeout_ns, or
- * when QEMU refuses. */
-bool accel_probe(const char *kernel, uint64_t timeout_ns);
+/* Boots the kernel image under KVM without disks and waits for its panic.  1 when it came; 0 when
+ * the kernel hung until timeout_ns; -errno when QEMU ended otherwise (it refused, or is not there). */
+int accel_probe(const char *kernel, uint64_t timeout_ns);
 
 /* Reads and writes the kept answer: "BOOT-ID kvm|tcg" in the file.  NULL when there is none of this
  * boot; static text otherwise. */
