@@ -4,7 +4,7 @@ a model in memory of what is on them.
 
     lab = Lab()                                     # libvirtd and journal in the test's folder
     vm = lab.vm("t1", {"vda": "qcow2", "vdb": "raw"})
-    first = vm.begin()                              # the snapshot's private, as source-probe gives it
+    first = vm.begin()                              # the snapshot's private part
     vm.pull(first)                                  # reads all disks and compares with the model
     vm.end("committed")
 """
@@ -34,7 +34,8 @@ class Lab:
         return run("virsh", "-q", "-c", self.own_uri, *words, **options)
 
     def probe(self, *words, expect=0):
-        text = run(build / "tests/tools/source-probe", self.uri, self.journal, *words, expect=expect)
+        text = run(build / "tests/tools/source-probe", self.uri, self.journal, *words,
+                   expect=expect)
         return json.loads(text) if expect == 0 and text.strip() else text
 
     def things(self):
@@ -139,7 +140,8 @@ class VM:
 
     def bitmaps(self, disk):
         """Names of the bitmaps stored in the image."""
-        info = json.loads(run("qemu-img", "info", "-U", "--output=json", self.image(disk), quiet=True))
+        info = json.loads(run("qemu-img", "info", "-U", "--output=json", self.image(disk),
+                              quiet=True))
         found = info.get("format-specific", {}).get("data", {}).get("bitmaps", [])
         return [bitmap["name"] for bitmap in found]
 
@@ -162,7 +164,6 @@ class VM:
                 continue
             if f"{HELD}/{mark}" in command or f"{HELD}/slipway-tunnel-" in command:
                 found.append(f"process {pid}: " + command.replace("\0", " "))
-        if "<domainbackup" in run("virsh", "-q", "-c", self.lab.own_uri, "backup-dumpxml", self.name,
-                                  expect=None, quiet=True):
+        if "<domainbackup" in self.lab.virsh("backup-dumpxml", self.name, expect=None, quiet=True):
             found.append("a backup job")
         return found + [f"checkpoint {name}" for name in self.checkpoints()]

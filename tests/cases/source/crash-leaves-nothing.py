@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # suite: quick
 # timeout: 120
-"""A program that dies in the middle of a point in time leaves nothing that the journal cannot remove, and
-does not stand in the way of the next one."""
+"""A program that dies in the middle of a point in time leaves nothing that the journal cannot
+remove, and does not stand in the way of the next one."""
 
 from case import check, require, run
 from sourcevm import Lab

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # suite: quick
 # timeout: 120
-"""When QEMU is killed, or one image loses its bitmap, the affected disks are compared as a whole and say
-so; the others stay incremental; the broken checkpoints can still be removed."""
+"""When QEMU is killed, or one image loses its bitmap, the affected disks are compared as a whole
+and say so; the others stay incremental; the broken checkpoints can still be removed."""
 
 from case import check, require, run
 from sourcevm import Lab
@@ -29,7 +29,7 @@ vm.write("vdb", 0, 65536, 3)
 whole = vm.begin("--since", mixed["id"])
 check(vm.dirty(whole, "vdb") == [(0, 65536)] and vm.dirty(whole, "vda") == [], "tracking goes on")
 vm.end("committed")
-check(vm.bitmaps("vda") == [] or vm.bitmaps("vda") == [whole["id"]], "no bitmap of older points is left")
+check(set(vm.bitmaps("vda")) <= {whole["id"]}, "no bitmap of older points is left")
 
 # QEMU is killed: bitmaps that were stored before are inconsistent, later ones never came to be.
 vm.stop()

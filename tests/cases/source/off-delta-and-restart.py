@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # suite: quick
 # timeout: 120
-"""A VM that is off is read with the bitmaps that QEMU stored; when the source is started again after
-that, its deltas go on without a full compare; shutdown policies do what they say."""
+"""A VM that is off is read with the bitmaps that QEMU stored; when the source is started again
+after that, its deltas go on without a full compare; shutdown policies do what they say."""
 
 from case import check, require
 from sourcevm import Lab
@@ -29,7 +29,8 @@ vm.pull(final)
 check(vm.begin("--since", first["id"], "--resume") == final, "it is taken up again")
 check("lock" in lab.virsh("start", vm.name, expect=1), "the images are protected meanwhile")
 vm.end("committed")
-check(vm.leftovers() == [f"checkpoint {first['id']}"], f"only the checkpoint stays: {vm.leftovers()}")
+check(vm.leftovers() == [f"checkpoint {first['id']}"],
+      f"only the checkpoint stays: {vm.leftovers()}")
 check(vm.begin("--since", final["id"])["id"] == final["id"], "same bytes, same id")
 vm.end("dropped")
 

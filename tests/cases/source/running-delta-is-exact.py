@@ -25,7 +25,7 @@ check([t["kind"] for t in lab.things()] == ["checkpoint"], "the journal has only
 
 vm.write("vdb", 2 << 20, 4096, 4)
 dropped = vm.begin("--since", first["id"])
-check(vm.dirty(dropped, "vda") == [(1 << 20, 65536)], "the write during the first pass is in the delta")
+check(vm.dirty(dropped, "vda") == [(1 << 20, 65536)], "it has the write during the first pass")
 check(vm.dirty(dropped, "vdb") == [(2 << 20, 65536)], "one 64 KiB granule for a small write")
 check("raw" in vm.why(dropped, "vdc"), "the raw disk says why it is compared")
 vm.write("vda", 3 << 20, 65536, 5)  # between a point in time that will be dropped and the next
