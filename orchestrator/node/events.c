@@ -9,8 +9,11 @@
 #include <libvirt/virterror.h>
 #include <string.h>
 
+#include "base/str.h"
+
 static pthread_mutex_t events_lock = PTHREAD_MUTEX_INITIALIZER;
-static bool events_run; /* guarded by events_lock */
+static bool events_run;   /* guarded by events_lock */
+static bool leave_at_end; /* guarded by events_lock */
 
 static void *events_loop(void *unused)
 {
@@ -45,6 +48,23 @@ static int events_begin(struct error **err)
         return error_set_errno(err, r, "cannot start the thread of libvirt's event loop");
     pthread_detach(thread);
     return 0;
+}
+
+static void leave(int status, void *unused)
+{
+    (void)unused;
+    fflush(NULL);
+    _exit(status);
+}
+
+void node_expect(const char *uri)
+{
+    LOCK_FOR_SCOPE(&events_lock);
+
+    if (leave_at_end || !str_starts(uri, "qemu:///embed"))
+        return;
+    leave_at_end = true;
+    on_exit(leave, NULL);
 }
 
 int node_events_start(struct error **err)

@@ -116,6 +116,7 @@ static int connect_embed(struct node *node, const char *root, struct error **err
     node->uri = embed_uri(root);
     if (!node->uri)
         return error_set_errno(err, errno, "cannot use %s for libvirt's embedded driver", root);
+    node_expect(node->uri);
     node->conn = virConnectOpen(node->uri);
     if (node->conn)
         return 0;
@@ -128,6 +129,7 @@ static int connect_embed(struct node *node, const char *root, struct error **err
 static int connect_uri(struct node *node, const char *uri, struct error **err)
 {
     node->uri = str_dup(uri);
+    node_expect(uri);
     node->conn = virConnectOpen(uri);
     return node->conn ? 0 : node_error(err, "cannot connect to destination %s", uri);
 }

@@ -17,6 +17,11 @@ struct node;
 /* Starts libvirt's event loop thread; harmless when repeated.  Used by provider and node. */
 int node_events_start(struct error **err);
 
+/* To be called before `uri` is opened by whoever opens it.  libvirt never stops the threads of its
+ * embedded driver, and they crash when exit() takes the libraries away below them; so a process
+ * that opened qemu:///embed ends without their destructors.  Other URIs: nothing happens. */
+void node_expect(const char *uri);
+
 /*
  * uri NULL: qemu:///system where a libvirtd answers, otherwise libvirt's embedded driver with its
  * files under embed_root (made when missing; no daemon needed, domains survive this process).

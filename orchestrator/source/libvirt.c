@@ -134,6 +134,7 @@ static int source_connect(struct source *source, struct error **err)
 {
     _cleanup_free_ char *capabilities = NULL;
 
+    node_expect(source->uri);
     source->conn = virConnectOpen(source->uri);
     if (!source->conn)
         return virt_error(err, "cannot connect to source %s", source->uri);
