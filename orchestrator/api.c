@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/api.h"
+
+#include <string.h>
+
+#include "base/align.h"
+#include "base/str.h"
+#include "orchestrator/fields.h"
+#include "orchestrator/version.h"
+
+/* name: what stood in the place of {name}, or NULL. */
+typedef int handler_fn(struct daemon *d, const struct api_request *request, const json_t *body,
+                       const char *name, struct api_answer *answer, struct error **err);
+
+static int get_version(struct daemon *d, const struct api_request *request, const json_t *body,
+                       const char *name, struct api_answer *answer, struct error **err)
+{
+    answer->body = json_pack("{s:s, s:s, s:i}", "program", "slipwayd", "version", SLIPWAY_VERSION,
+                             "api", 1);
+    return 0;
+}
+
+static int get_sources(struct daemon *d, const struct api_request *request, const json_t *body,
+                       const char *name, struct api_answer *answer, struct error **err)
+{
+    json_t *sources;
+    int r = sources_list(d, &sources, err);
+
+    if (r == 0)
+        answer->body = json_pack("{s:o}", "sources", sources);
+    return r;
+}
+
+static int post_sources(struct daemon *d, const struct api_request *request, const json_t *body,
+                        const char *name, struct api_answer *answer, struct error **err)
+{
+    return sources_add(d, body, &answer->body, err);
+}
+
+static int delete_source(struct daemon *d, const struct api_request *request, const json_t *body,
+                         const char *name, struct api_answer *answer, struct error **err)
+{
+    return sources_remove(d, name, err);
+}
+
+static int get_vms(struct daemon *d, const struct api_request *request, const json_t *body,
+                   const char *name, struct api_answer *answer, struct error **err)
+{
+    json_t *vms;
+    int r = sources_list_vms(d, name, &vms, err);
+
+    if (r == 0)
+        answer->body = json_pack("{s:o}", "vms", vms);
+    return r;
+}
+
+static int get_migrations(struct daemon *d, const struct api_request *request, const json_t *body,
+                          const char *name, struct api_answer *answer, struct error **err)
+{
+    json_t *list = json_array();
+
+    LOCK_FOR_SCOPE(&d->lock);
+    for (const struct job *job = d->jobs; job; job = job->next)
+        json_array_insert_new(list, 0, job_json_locked(d, job));
+    answer->body = json_pack("{s:o}", "migrations", list);
+    return 0;
+}
+
+static int post_migrations(struct daemon *d, const struct api_request *request,
+                           const json_t *body, const char *name, struct api_answer *answer,
+                           struct error **err)
+{
+    return verb_create(d, body, &answer->body, err);
+}
+
+static int get_migration(struct daemon *d, const struct api_request *request, const json_t *body,
+                         const char *name, struct api_answer *answer, struct error **err)
+{
+    struct job *job;
+
+    LOCK_FOR_SCOPE(&d->lock);
+    job = job_find_locked(d, name);
+    if (!job)
+        return error_set(err, ENOENT, "there is no migration named '%s'", name);
+    answer->body = job_json_locked(d, job);
+    return 0;
+}
+
+static int delete_migration(struct daemon *d, const struct api_request *request,
+                            const json_t *body, const char *name, struct api_answer *answer,
+                            struct error **err)
+{
+    return verb_remove(d, name, err);
+}
+
+static int post_sync(struct daemon *d, const struct api_request *request, const json_t *body,
+                     const char *name, struct api_answer *answer, struct error **err)
+{
+    return verb_run(d, name, VERB_SYNC, &answer->body, err);
+}
+
+static int post_cutover(struct daemon *d, const struct api_request *request, const json_t *body,
+                        const char *name, struct api_answer *answer, struct error **err)
+{
+    return verb_run(d, name, VERB_CUTOVER, &answer->body, err);
+}
+
+static int post_cancel(struct daemon *d, const struct api_request *request, const json_t *body,
+                       const char *name, struct api_answer *answer, struct error **err)
+{
+    return verb_run(d, name, VERB_CANCEL, &answer->body, err);
+}
+
+static int get_report(struct daemon *d, const struct api_request *request, const json_t *body,
+                      const char *name, struct api_answer *answer, struct error **err)
+{
+    return report_make(d, name, &answer->body, err);
+}
+
+static int get_events(struct daemon *d, const struct api_request *request, const json_t *body,
+                      const char *name, struct api_answer *answer, struct error **err)
+{
+    int64_t since = -1;
+    char *end;
+
+    if (request->since) {
+        since = strtoll(request->since, &end, 10);
+        if (end == request->since || *end || since < 0)
+            return error_set(err, EINVAL, "since must be the number of an event, not '%s'",
+                             request->since);
+    }
+    if (name) {
+        LOCK_FOR_SCOPE(&d->lock);
+        if (!job_find_locked(d, name))
+            return error_set(err, ENOENT, "there is no migration named '%s'", name);
+    }
+    answer->stream = event_stream_open(d->events, name, since);
+    return 0;
+}
+
+enum body_use { BODY_NONE, BODY_WANTED };
+
+static const struct field no_fields[] = {{NULL}};
+
+static const struct route {
+    const char *method;
+    const char *path;
+    unsigned status; /* on success */
+    enum body_use body;
+    handler_fn *handler;
+} routes[] = {
+    {"GET", "/v1/version", 200, BODY_NONE, get_version},
+    {"GET", "/v1/sources", 200, BODY_NONE, get_sources},
+    {"POST", "/v1/sources", 201, BODY_WANTED, post_sources},
+    {"DELETE", "/v1/sources/{name}", 204, BODY_NONE, delete_source},
+    {"GET", "/v1/sources/{name}/vms", 200, BODY_NONE, get_vms},
+    {"GET", "/v1/migrations", 200, BODY_NONE, get_migrations},
+    {"POST", "/v1/migrations", 201, BODY_WANTED, post_migrations},
+    {"GET", "/v1/migrations/{name}", 200, BODY_NONE, get_migration},
+    {"DELETE", "/v1/migrations/{name}", 204, BODY_NONE, delete_migration},
+    {"POST", "/v1/migrations/{name}/sync", 202, BODY_NONE, post_sync},
+    {"POST", "/v1/migrations/{name}/cutover", 202, BODY_NONE, post_cutover},
+    {"POST", "/v1/migrations/{name}/cancel", 202, BODY_NONE, post_cancel},
+    {"GET", "/v1/migrations/{name}/report", 200, BODY_NONE, get_report},
+    {"GET", "/v1/migrations/{name}/events", 200, BODY_NONE, get_events},
+    {"GET", "/v1/events", 200, BODY_NONE, get_events},
+};
+
+void api_dump_routes(FILE *out)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(routes); i++)
+        fprintf(out, "%s %s\n", routes[i].method, routes[i].path);
+}
+
+/* Compares path with a pattern; *ret_name (freed by the caller) is what stands for {name}. */
+static bool path_matches(const char *pattern, const char *path, char **ret_name)
+{
+    const char *hole = strchr(pattern, '{');
+    size_t before = hole ? (size_t)(hole - pattern) : strlen(pattern), length;
+
+    if (!hole)
+        return strcmp(pattern, path) == 0;
+    if (strncmp(pattern, path, before) != 0)
+        return false;
+    length = strcspn(path + before, "/");
+    if (length == 0 || strcmp(path + before + length, hole + strlen("{name}")) != 0)
+        return false;
+    *ret_name = strndup(path + before, length);
+    return *ret_name != NULL;
+}
+
+unsigned api_status(int code)
+{
+    switch (code) {
+    case EINVAL:
+    case ENAMETOOLONG:
+        return 400;
+    case ENOENT:
+        return 404;
+    case EOPNOTSUPP:
+        return 405;
+    case EEXIST:
+    case EPERM:
+    case EBUSY:
+    case EROFS:
+    case ECANCELED:
+        return 409;
+    case E2BIG:
+        return 413;
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case EHOSTUNREACH:
+    case ENOTCONN:
+    case ENXIO:
+        return 502;
+    case ETIMEDOUT:
+        return 504;
+    case ENOSPC:
+        return 507;
+    default:
+        return 500;
+    }
+}
+
+void api_fail(struct api_answer *answer, struct error *err)
+{
+    int code = error_code(err) ? error_code(err) : EIO;
+    const char *name = strerrorname_np(code);
+
+    json_decref(answer->body);
+    answer->status = api_status(code);
+    answer->body = json_pack("{s:{s:i, s:s, s:s}}", "error", "code", code, "name",
+                             name ? name : "EIO", "message", error_text(err));
+    error_free(err);
+}
+
+static int body_read(const struct route *route, const struct api_request *request,
+                     json_t **ret_body, struct error **err)
+{
+    json_error_t where;
+    int r = 0;
+
+    if (request->body_length == 0 && route->body == BODY_NONE)
+        return 0;
+    *ret_body = json_loadb(request->body ? request->body : "", request->body_length,
+                           JSON_REJECT_DUPLICATES, &where);
+    if (!*ret_body)
+        return error_set(err, EINVAL, "the body is not valid JSON: %s (line %d, column %d)",
+                         where.text, where.line, where.column);
+    if (route->body == BODY_NONE)
+        r = fields_check(*ret_body, no_fields, "this request", err);
+    else if (!json_is_object(*ret_body))
+        r = error_set(err, EINVAL, "the body must be a JSON object");
+    return r;
+}
+
+static int route_call(struct daemon *d, const struct route *route,
+                      const struct api_request *request, const char *name,
+                      struct api_answer *answer, struct error **err)
+{
+    _cleanup_json_ json_t *body = NULL;
+    int r = body_read(route, request, &body, err);
+
+    if (r == 0)
+        r = route->handler(d, request, body, name, answer, err);
+    answer->status = route->status;
+    return r;
+}
+
+void api_handle(struct daemon *d, const struct api_request *request, struct api_answer *answer)
+{
+    struct error *err = NULL;
+    size_t used = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
+        _cleanup_free_ char *name = NULL;
+
+        if (!path_matches(routes[i].path, request->path, &name))
+            continue;
+        if (strcmp(routes[i].method, request->method) != 0) {
+            used += (size_t)snprintf(answer->allow_text + used, sizeof(answer->allow_text) - used,
+                                     "%s%s", used ? ", " : "", routes[i].method);
+            continue;
+        }
+        if (route_call(d, &routes[i], request, name, answer, &err) < 0)
+            api_fail(answer, err);
+        return;
+    }
+    if (used) {
+        answer->allow = answer->allow_text;
+        error_set(&err, EOPNOTSUPP, "%s is not possible on %s: use %s", request->method,
+                  request->path, answer->allow_text);
+    } else {
+        error_set(&err, ENOENT, "there is nothing at %s", request->path);
+    }
+    api_fail(answer, err);
+}

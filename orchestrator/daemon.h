@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of slipwayd, on one page.
+ *
+ * Threads: one per active job (runner.c), one per HTTP connection (httpd.c), the main thread.
+ * A job is changed by one thread at a time: the one that claimed it (job->active).  Everybody else
+ * reads it under daemon->lock, which is never held across I/O.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/error.h"
+#include "engine/control.h"
+#include "orchestrator/events.h"
+#include "orchestrator/journal.h"
+#include "orchestrator/node/node.h"
+#include "orchestrator/options.h"
+#include "orchestrator/source/source.h"
+#include "orchestrator/states.h"
+
+struct progress_state {
+    char phase[16]; /* "map", "copy", "seal", "fold", "queued"; empty: none */
+    uint64_t done_bytes;
+    uint64_t total_bytes;
+    uint64_t rate_bytes_s;
+    double eta_s; /* < 0: not known */
+};
+
+struct job {
+    struct job *next; /* daemon->jobs */
+    char *name, *source, *vm;
+    json_t *params;      /* params.h; never changes */
+    json_t *description; /* source.h; never changes */
+    int64_t created_ns;
+    /* Durable; written by the claiming thread through job_transition() and job_set_fact(). */
+    enum job_state state;
+    int failed_state; /* enum job_state, or -1 */
+    json_t *facts;    /* what steps must know after a restart; see facts in steps.h */
+    int error_code;
+    char *error;
+    /* Gone with the process; guarded by daemon->lock. */
+    bool active;     /* claimed by a thread */
+    bool cancel;     /* somebody wants the active thread to give up */
+    uint64_t ticket; /* place in the queue for a sync slot; 0: not waiting */
+    struct progress_state progress;
+};
+
+struct daemon {
+    const struct options *options;
+    struct journal *journal;
+    struct events *events;
+    pthread_mutex_t lock;   /* guards what follows; taken before events->lock */
+    pthread_cond_t changed; /* threads, syncs, tickets, stopping, cancel */
+    struct job *jobs;
+    unsigned threads; /* job threads alive */
+    unsigned syncs;   /* sync slots in use */
+    uint64_t tickets;
+    bool stopping;
+};
+
+/* job.c */
+
+struct job *job_find_locked(struct daemon *d, const char *name);
+
+/* A new job; takes references, is not in the list yet. */
+struct job *job_new(const char *name, const json_t *params, const json_t *description);
+void job_free(struct job *job);
+
+/*
+ * The only way a job changes its state: checks the tables, writes the journal, then changes the
+ * job, traces and tells the listeners.  why: the error that caused it (kept with the job; a job
+ * that fails remembers which state failed).  A state that was at rest is left with its error
+ * forgotten.  On failure nothing has changed.
+ */
+int job_transition(struct daemon *d, struct job *job, enum job_state to, const struct error *why,
+                   struct error **err);
+
+/* Writes down a new job (EEXIST when the name is taken) and puts it into the list, claimed. */
+int job_add(struct daemon *d, struct job *job, struct error **err);
+
+/* Remembers a fact (consumes value; NULL forgets it); durable when it returns 0. */
+int job_set_fact(struct daemon *d, struct job *job, const char *name, json_t *value,
+                 struct error **err);
+bool job_fact(const struct job *job, const char *name);
+enum flip_known job_flip_known(const struct job *job);
+
+/* Reads all migrations of the journal into the list. */
+int jobs_load(struct daemon *d, struct error **err);
+void jobs_free(struct daemon *d);
+
+/* The migration as the API shows it; new references. */
+json_t *job_json_locked(const struct daemon *d, const struct job *job);
+
+/* Paths of a job; the caller frees. */
+char *job_store(const struct daemon *d, const struct job *job);
+char *job_target_folder(const struct job *job);
+char *job_target(const struct job *job, const char *disk);
+
+/* When not NULL, called with the name of each point a crash test may want to die at. */
+extern void (*job_trace_hook)(const char *point, const char *detail);
+void job_trace(const char *point, const char *detail);
+
+/* runner.c */
+
+/* Starts the thread of a claimed job. */
+int runner_start(struct daemon *d, struct job *job, struct error **err);
+
+/* Continues every job that is in an active state. */
+int runner_resume(struct daemon *d, struct error **err);
+
+/* Makes all job threads stop where they are (not the engines) and waits for them at most so
+ * long.  False: some are still there. */
+bool runner_stop(struct daemon *d, uint64_t timeout_ns);
+
+/* Waits for a sync slot, first come, first served.  -ECANCELED when the job or the daemon ends. */
+int runner_acquire_slot(struct daemon *d, struct job *job);
+void runner_release_slot(struct daemon *d);
+
+/* verbs.c: what the API does to jobs. */
+int verb_create(struct daemon *d, const json_t *body, json_t **ret_job, struct error **err);
+int verb_run(struct daemon *d, const char *name, enum job_verb verb, json_t **ret_job,
+             struct error **err);
+int verb_remove(struct daemon *d, const char *name, struct error **err);
+
+/* sources.c */
+
+/* Whose leftovers a provider announces. */
+struct leftover_owner {
+    struct daemon *daemon;
+    const char *source;
+    const char *migration; /* "" outside of a migration */
+    int64_t pass;          /* 0 outside of a pass */
+    struct source_journal journal;
+};
+
+int sources_add(struct daemon *d, const json_t *body, json_t **ret_source, struct error **err);
+int sources_remove(struct daemon *d, const char *name, struct error **err);
+int sources_list(struct daemon *d, json_t **ret_sources, struct error **err);
+int sources_list_vms(struct daemon *d, const char *name, json_t **ret_vms, struct error **err);
+
+/* Opens a source by name.  owner->source and ->migration must be set and stay valid while it is
+ * open. */
+int sources_open(struct daemon *d, struct leftover_owner *owner,
+                 const struct source_ops **ret_ops, struct source **ret_source,
+                 struct error **err);
+
+/* report.c: what GET …/report answers. */
+int report_make(struct daemon *d, const char *name, json_t **ret_report, struct error **err);

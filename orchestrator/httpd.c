@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/httpd.h"
+
+#include <microhttpd.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/clock.h"
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "orchestrator/api.h"
+
+#define CONNECTIONS_MAX 64
+#define HEARTBEAT_NS (10 * NS_PER_S)
+
+struct httpd {
+    struct daemon *daemon;
+    struct MHD_Daemon *mhd;
+    char *path;
+};
+
+struct upload {
+    char *data;
+    size_t length;
+    bool too_long;
+};
+
+static enum MHD_Result queue(struct MHD_Connection *connection, unsigned status,
+                             struct MHD_Response *response, const char *type)
+{
+    enum MHD_Result result;
+
+    MHD_add_response_header(response, "Content-Type", type);
+    MHD_add_response_header(response, "Cache-Control", "no-store");
+    result = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result reply_json(struct MHD_Connection *connection, struct api_answer *answer)
+{
+    char *text = answer->body ? json_dumps(answer->body, JSON_COMPACT) : str_dup("");
+    struct MHD_Response *response;
+
+    json_decref(answer->body);
+    if (!text)
+        return MHD_NO;
+    response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+    if (answer->allow)
+        MHD_add_response_header(response, "Allow", answer->allow);
+    return queue(connection, answer->status, response, "application/json");
+}
+
+struct stream {
+    struct event_stream *events;
+    char *line; /* being sent */
+    size_t sent;
+};
+
+/* An empty line now and then shows whether the listener is still there. */
+static ssize_t stream_read(void *context, uint64_t position, char *out, size_t max)
+{
+    struct stream *s = context;
+    size_t n;
+
+    if (!s->line) {
+        s->sent = 0;
+        if (event_stream_next(s->events, HEARTBEAT_NS, &s->line) < 0)
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        if (!s->line)
+            s->line = str_dup("\n");
+    }
+    n = strlen(s->line + s->sent);
+    n = n < max ? n : max;
+    memcpy(out, s->line + s->sent, n);
+    s->sent += n;
+    if (!s->line[s->sent]) {
+        free(s->line);
+        s->line = NULL;
+    }
+    return (ssize_t)n;
+}
+
+static void stream_free(void *context)
+{
+    struct stream *s = context;
+
+    event_stream_close(s->events);
+    free(s->line);
+    free(s);
+}
+
+static enum MHD_Result reply_stream(struct MHD_Connection *connection, struct api_answer *answer)
+{
+    struct stream *s = mem_new(1, sizeof(*s));
+    struct MHD_Response *response;
+
+    s->events = answer->stream;
+    response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, stream_read, s,
+                                                 stream_free);
+    return queue(connection, answer->status, response, "application/x-ndjson");
+}
+
+static enum MHD_Result take_upload(struct upload *u, const char *data, size_t *size)
+{
+    if (u->length + *size > API_BODY_MAX) {
+        u->too_long = true;
+    } else {
+        char *more = realloc(u->data, u->length + *size + 1);
+
+        if (!more)
+            return MHD_NO;
+        u->data = more;
+        memcpy(u->data + u->length, data, *size);
+        u->length += *size;
+    }
+    *size = 0;
+    return MHD_YES;
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
+                                  const char *url, const char *method, const char *version,
+                                  const char *data, size_t *size, void **request_context)
+{
+    struct httpd *h = context;
+    struct upload *u = *request_context;
+    struct api_answer answer = {0};
+    struct error *err = NULL;
+
+    if (!u) {
+        *request_context = mem_new(1, sizeof(*u));
+        return MHD_YES;
+    }
+    if (*size)
+        return take_upload(u, data, size);
+    if (u->too_long) {
+        error_set(&err, E2BIG, "the body has more than %d bytes", API_BODY_MAX);
+        api_fail(&answer, err);
+    } else {
+        struct api_request request = {
+            .method = method, .path = url, .body = u->data, .body_length = u->length,
+            .since = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "since")};
+
+        api_handle(h->daemon, &request, &answer);
+    }
+    log_debug("%s %s: %u", method, url, answer.status);
+    return answer.stream ? reply_stream(connection, &answer) : reply_json(connection, &answer);
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection, void **request_context,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct upload *u = *request_context;
+
+    if (u)
+        free(u->data);
+    free(u);
+    *request_context = NULL;
+}
+
+/* True when somebody accepts connections there. */
+static bool is_alive(const struct sockaddr_un *address)
+{
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    return fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
+}
+
+static int listen_on(const char *path, int *ret_fd, struct error **err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    mode_t mask;
+    int r;
+
+    if (strlen(path) >= sizeof(address.sun_path))
+        return error_set(err, ENAMETOOLONG, "the socket path %s is too long: at most %zu "
+                         "characters", path, sizeof(address.sun_path) - 1);
+    strcpy(address.sun_path, path);
+    if (is_alive(&address))
+        return error_set(err, EBUSY, "another slipwayd listens on %s: end it, or use another "
+                         "--socket", path);
+    unlink(path);
+    mask = umask(0117); /* the file is 0660 from the first moment on */
+    r = fd < 0 ? -1 : bind(fd, (struct sockaddr *)&address, sizeof(address));
+    umask(mask);
+    if (r < 0 || listen(fd, CONNECTIONS_MAX) < 0)
+        return error_set_errno(err, errno, "cannot listen on %s", path);
+    *ret_fd = steal_fd(&fd);
+    return 0;
+}
+
+int httpd_start(struct daemon *daemon, struct httpd **ret_httpd, struct error **err)
+{
+    const char *path = daemon->options->socket_path;
+    struct httpd *h;
+    int fd = -1, r = listen_on(path, &fd, err);
+
+    if (r < 0)
+        return r;
+    h = mem_new(1, sizeof(*h));
+    h->daemon = daemon;
+    h->path = str_dup(path);
+    h->mhd = MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD, 0,
+                              NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd,
+                              MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+                              MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
+                              MHD_OPTION_CONNECTION_TIMEOUT, 60u, MHD_OPTION_END);
+    if (!h->mhd) {
+        close(fd);
+        free(h->path);
+        free(h);
+        return error_set(err, EIO, "cannot serve HTTP on %s", path);
+    }
+    *ret_httpd = h;
+    return 0;
+}
+
+void httpd_stop(struct httpd *h)
+{
+    if (!h)
+        return;
+    unlink(h->path);
+    MHD_stop_daemon(h->mhd);
+    free(h->path);
+    free(h);
+}

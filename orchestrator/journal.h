@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What slipwayd must not forget: sources, migrations, their passes, what exists on sources because
+ * of us, and what happened.  A call that returned 0 is durable.
+ *
+ * Threads: any; one lock inside.  Rows travel as JSON objects whose fields are the columns named
+ * in journal.c; columns that hold JSON text arrive parsed.  Times are struct stamp.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/error.h"
+
+struct journal;
+
+/* One instant: wall clock for people, CLOCK_MONOTONIC for differences within one boot. */
+struct stamp {
+    int64_t wall_ns;
+    int64_t mono_ns;
+    char boot_id[40];
+};
+
+void stamp_now(struct stamp *stamp);
+
+/* Opens DIR/journal.db, making it when missing.  EPROTO: written by a newer slipwayd.  EBADMSG:
+ * damaged; the sentence says how to go on.  A copy of a sound journal is left in
+ * DIR/journal.db.backup at each start. */
+int journal_open(const char *dir, struct journal **ret_journal, struct error **err);
+struct journal *journal_close(struct journal *journal);
+
+/* Sources: {name, uri, secret: bool}. */
+int journal_add_source(struct journal *journal, const char *name, const char *uri, bool secret,
+                       struct error **err);
+int journal_remove_source(struct journal *journal, const char *name, struct error **err);
+int journal_get_source(struct journal *journal, const char *name, json_t **ret_row,
+                       struct error **err); /* ENOENT */
+int journal_list_sources(struct journal *journal, json_t **ret_rows, struct error **err);
+
+/*
+ * Migrations: {name, source, vm, state, failed_state, params, description, facts, error_code,
+ * error, created_ns}.
+ */
+int journal_list_migrations(struct journal *journal, json_t **ret_rows, struct error **err);
+
+/* Adds or replaces a migration, notes the transition and the event, all at once. `from` NULL: it
+ * is new (EEXIST when the name is taken); from == state: a fact was added, no transition is
+ * noted.  event may be NULL; *ret_seq its number. */
+int journal_put_migration(struct journal *journal, const json_t *row, const char *from,
+                          const json_t *event, int64_t *ret_seq, struct error **err);
+
+/* Forgets it with its passes, transitions and events. */
+int journal_remove_migration(struct journal *journal, const char *name, struct error **err);
+
+/* [{from_state, to_state, wall_ns, mono_ns, boot_id}], oldest first. */
+int journal_list_transitions(struct journal *journal, const char *migration, json_t **ret_rows,
+                             struct error **err);
+
+/*
+ * Passes: {id, migration, kind: "initial"|"delta"|"final", since, snapshot, private, generation,
+ * result, why_full, started_ns, seconds, ended}.  At most one pass of a migration is not ended.
+ */
+int journal_begin_pass(struct journal *journal, const char *migration, const char *kind,
+                       const char *since, int64_t *ret_id, struct error **err);
+int journal_set_pass_snapshot(struct journal *journal, int64_t id, const char *snapshot,
+                              const json_t *private, const char *why_full, struct error **err);
+int journal_commit_pass(struct journal *journal, int64_t id, int64_t generation,
+                        const json_t *result, double seconds, struct error **err);
+int journal_end_pass(struct journal *journal, int64_t id, struct error **err);
+int journal_drop_pass(struct journal *journal, int64_t id, struct error **err);
+
+/* The pass that is not ended; *ret_row NULL when there is none. */
+int journal_open_pass(struct journal *journal, const char *migration, json_t **ret_row,
+                      struct error **err);
+int journal_list_passes(struct journal *journal, const char *migration, json_t **ret_rows,
+                        struct error **err);
+
+/* What exists on a source because of a migration: {id, source, migration, pass, thing}. */
+int journal_add_leftover(struct journal *journal, const char *source, const char *migration,
+                         int64_t pass, const json_t *thing, int64_t *ret_id, struct error **err);
+int journal_remove_leftover(struct journal *journal, int64_t id, struct error **err);
+
+/* Those of one pass, or all of the migration (pass < 0); newest first. */
+int journal_list_leftovers(struct journal *journal, const char *migration, int64_t pass,
+                           json_t **ret_rows, struct error **err);
+
+/* Events: {seq, time_ns, migration, body}. */
+int journal_add_event(struct journal *journal, const char *migration, const json_t *body,
+                      int64_t *ret_seq, struct error **err);
+
+/* Those with seq > after, oldest first, at most `limit`; migration NULL: of all. */
+int journal_list_events(struct journal *journal, const char *migration, int64_t after,
+                        int64_t limit, json_t **ret_rows, struct error **err);

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "orchestrator/daemon.h"
+#include "orchestrator/httpd.h"
+
+#define STOP_TIMEOUT_NS (15 * NS_PER_S)
+
+static int make_folders(const struct options *o, struct error **err)
+{
+    _cleanup_free_ char *secrets = str_format("%s/secrets", o->state_dir);
+    _cleanup_free_ char *socket_folder = str_dup(o->socket_path);
+    char *slash = strrchr(socket_folder, '/');
+    int r = fdio_make_dirs(o->state_dir, 0711);
+
+    if (r < 0)
+        return error_set_errno(err, -r, "cannot make the state folder %s", o->state_dir);
+    r = fdio_make_dirs(secrets, 0700);
+    if (r < 0)
+        return error_set_errno(err, -r, "cannot make %s", secrets);
+    if (slash && slash != socket_folder) {
+        *slash = '\0';
+        r = fdio_make_dirs(socket_folder, 0755);
+    }
+    return r < 0 ? error_set_errno(err, -r, "cannot make the folder of %s", o->socket_path) : 0;
+}
+
+/* One slipwayd per state folder; the lock ends with the process. */
+static int lock_state(const struct options *o, int *ret_fd, struct error **err)
+{
+    _cleanup_free_ char *path = str_format("%s/lock", o->state_dir);
+    _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return error_set_errno(err, errno, "cannot open %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno == EWOULDBLOCK)
+            return error_set(err, EBUSY, "another slipwayd works on %s: end it, or use another "
+                             "--state folder", o->state_dir);
+        return error_set_errno(err, errno, "cannot lock %s", path);
+    }
+    *ret_fd = steal_fd(&fd);
+    return 0;
+}
+
+static void daemon_init(struct daemon *d, const struct options *o)
+{
+    pthread_condattr_t attr;
+
+    *d = (struct daemon){.options = o};
+    pthread_mutex_init(&d->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&d->changed, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+static int daemon_start(struct daemon *d, struct httpd **ret_httpd, struct error **err)
+{
+    int r = journal_open(d->options->state_dir, &d->journal, err);
+
+    if (r < 0)
+        return r;
+    d->events = events_new(d->journal);
+    r = jobs_load(d, err);
+    if (r == 0)
+        r = node_events_start(err);
+    if (r == 0)
+        r = httpd_start(d, ret_httpd, err);
+    return r == 0 ? runner_resume(d, err) : r;
+}
+
+/* Returns after SIGTERM or SIGINT. */
+static void wait_for_end(const sigset_t *signals)
+{
+    int number;
+
+    while (sigwait(signals, &number) != 0)
+        ;
+    log_info("ending; jobs go on when slipwayd starts again, engines stay");
+}
+
+static void daemon_stop(struct daemon *d, struct httpd *httpd)
+{
+    /* A thread inside a call that cannot be interrupted is left behind: the journal knows its
+     * state, exactly as after kill -9. */
+    bool idle = runner_stop(d, STOP_TIMEOUT_NS);
+
+    if (d->events)
+        events_close(d->events);
+    httpd_stop(httpd);
+    if (!idle)
+        _exit(EXIT_CODE_OK);
+    jobs_free(d);
+    d->events = events_free(d->events);
+    d->journal = journal_close(d->journal);
+}
+
+int main(int argc, char **argv)
+{
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_close_ int lock_fd = -1;
+    struct httpd *httpd = NULL;
+    struct options options;
+    struct daemon d;
+    sigset_t signals;
+    int r = options_parse(&options, argc, argv);
+
+    if (r >= 0)
+        return r;
+    log_open("slipwayd", options.log_level);
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    daemon_init(&d, &options);
+    r = make_folders(&options, &err);
+    if (r == 0)
+        r = lock_state(&options, &lock_fd, &err);
+    if (r == 0)
+        r = daemon_start(&d, &httpd, &err);
+    if (r == 0) {
+        log_info("ready on %s", options.socket_path);
+        wait_for_end(&signals);
+    } else {
+        log_error("%s", error_text(err));
+    }
+    daemon_stop(&d, httpd);
+    options_free(&options);
+    return r == 0 ? EXIT_CODE_OK : error_exit_code(error_code(err));
+}

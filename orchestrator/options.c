@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "orchestrator/api.h"
+#include "orchestrator/programs.h"
+#include "orchestrator/version.h"
+
+static const char help[] =
+    "slipwayd keeps the jobs that move virtual machines onto this node.\n"
+    "\n"
+    "  slipwayd [OPTION…]\n"
+    "\n"
+    "  --state DIR        journal, stores, secrets (default /var/lib/slipway)\n"
+    "  --socket PATH      where to listen (default /run/slipway/slipwayd.sock)\n"
+    "  --node URI         libvirt URI of the node (default: qemu:///system where a libvirtd\n"
+    "                     answers, otherwise libvirt's embedded driver under DIR/node)\n"
+    "  --pool DIR         where targets are made unless told otherwise\n"
+    "                     (default /var/lib/slipway/pool)\n"
+    "  --max-syncs N      how many migrations sync at the same time (default 2)\n"
+    "  --log-level LEVEL  error, warning, info (default) or debug\n"
+    "  --dump-states      print docs/STATES.md and exit\n"
+    "  --dump-routes      print the routes of the API and exit\n"
+    "  --version          print the version and exit\n"
+    "  --help             print this and exit\n";
+
+enum option_key {
+    KEY_STATE = 256, KEY_SOCKET, KEY_NODE, KEY_POOL, KEY_MAX_SYNCS, KEY_LOG_LEVEL,
+    KEY_DUMP_STATES, KEY_DUMP_ROUTES, KEY_VERSION, KEY_HELP
+};
+
+static const struct option long_options[] = {
+    {"state", required_argument, NULL, KEY_STATE},
+    {"socket", required_argument, NULL, KEY_SOCKET},
+    {"node", required_argument, NULL, KEY_NODE},
+    {"pool", required_argument, NULL, KEY_POOL},
+    {"max-syncs", required_argument, NULL, KEY_MAX_SYNCS},
+    {"log-level", required_argument, NULL, KEY_LOG_LEVEL},
+    {"dump-states", no_argument, NULL, KEY_DUMP_STATES},
+    {"dump-routes", no_argument, NULL, KEY_DUMP_ROUTES},
+    {"version", no_argument, NULL, KEY_VERSION},
+    {"help", no_argument, NULL, KEY_HELP},
+    {NULL},
+};
+
+static int wrong(const char *sentence, const char *value)
+{
+    fprintf(stderr, "slipwayd: %s '%s'; see slipwayd --help\n", sentence, value);
+    return EXIT_CODE_USAGE;
+}
+
+static int max_syncs_parse(struct options *o, const char *text)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+
+    if (end == text || *end || n < 1 || n > 64)
+        return wrong("--max-syncs must lie between 1 and 64, not", text);
+    o->max_syncs = (unsigned)n;
+    return -1;
+}
+
+/* A relative path would change its meaning with the working directory. */
+static const char *absolute(struct options *o, unsigned slot, const char *path)
+{
+    char here[4096];
+
+    if (path[0] == '/' || !getcwd(here, sizeof(here)))
+        return path;
+    free(o->buffers[slot]);
+    o->buffers[slot] = str_format("%s/%s", here, path);
+    return o->buffers[slot];
+}
+
+static int option_take(struct options *o, int key)
+{
+    switch (key) {
+    case KEY_STATE:
+        o->state_dir = absolute(o, 1, optarg);
+        return -1;
+    case KEY_SOCKET:
+        o->socket_path = absolute(o, 2, optarg);
+        return -1;
+    case KEY_NODE:
+        o->node_uri = optarg;
+        return -1;
+    case KEY_POOL:
+        o->pool = absolute(o, 3, optarg);
+        return -1;
+    case KEY_MAX_SYNCS:
+        return max_syncs_parse(o, optarg);
+    case KEY_LOG_LEVEL:
+        o->log_level = log_level_from_name(optarg);
+        return o->log_level < 0 ? wrong("there is no log level", optarg) : -1;
+    case KEY_DUMP_STATES:
+        job_states_dump(stdout);
+        return EXIT_CODE_OK;
+    case KEY_DUMP_ROUTES:
+        api_dump_routes(stdout);
+        return EXIT_CODE_OK;
+    case KEY_VERSION:
+        puts("slipwayd " SLIPWAY_VERSION);
+        return EXIT_CODE_OK;
+    case KEY_HELP:
+        fputs(help, stdout);
+        return EXIT_CODE_OK;
+    default:
+        fputs("see slipwayd --help\n", stderr);
+        return EXIT_CODE_USAGE;
+    }
+}
+
+int options_parse(struct options *o, int argc, char **argv)
+{
+    int key, r = -1;
+
+    *o = (struct options){.state_dir = "/var/lib/slipway",
+                          .socket_path = "/run/slipway/slipwayd.sock",
+                          .pool = "/var/lib/slipway/pool",
+                          .max_syncs = 2,
+                          .log_level = LOG_LEVEL_INFO};
+    while (r < 0 && (key = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+        r = option_take(o, key);
+    if (r < 0 && optind < argc)
+        r = wrong("unknown argument", argv[optind]);
+    if (r < 0)
+        o->morph = o->buffers[0] = program_path("slipway-morph");
+    return r;
+}
+
+void options_free(struct options *o)
+{
+    for (size_t i = 0; i < sizeof(o->buffers) / sizeof(o->buffers[0]); i++)
+        free(o->buffers[i]);
+}

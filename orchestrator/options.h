@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line of slipwayd. */
+#pragma once
+
+#include <stdbool.h>
+
+struct options {
+    const char *state_dir;
+    const char *socket_path;
+    const char *node_uri; /* NULL: chosen by node_open() */
+    const char *pool;
+    const char *morph; /* path of slipway-morph */
+    unsigned max_syncs;
+    int log_level;
+    char *buffers[4]; /* what the pointers above may point into */
+};
+
+/* Returns -1 to go on, otherwise the exit code (after --help, --version or a wrong option). */
+int options_parse(struct options *options, int argc, char **argv);
+void options_free(struct options *options);

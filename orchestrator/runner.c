@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One thread walks one job from active state to active state until it comes to rest.  It can be
+ * killed at any instant: the state it was in is in the journal, and each step may be repeated.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "orchestrator/daemon.h"
+#include "orchestrator/fields.h"
+#include "orchestrator/steps.h"
+
+/* What a running job is told to do, read under the lock. */
+static bool wants(struct run *run, bool *ret_cancel)
+{
+    LOCK_FOR_SCOPE(&run->daemon->lock);
+    *ret_cancel = run->job->cancel;
+    return run->daemon->stopping;
+}
+
+bool run_interrupted(void *context)
+{
+    struct run *run = context;
+    bool cancel, stop = wants(run, &cancel);
+
+    return stop || (cancel && job_may_follow(run->job->state, JOB_CANCELLING));
+}
+
+/* Where a failure in this state leads. */
+static enum job_state after_failure(const struct job *job)
+{
+    bool may_revert = job->state != JOB_FLIPPING || job_flip_known(job) == FLIP_NOT_DONE;
+
+    if (job_may_follow(job->state, JOB_REVERTING) && may_revert &&
+        strcmp(field_string(job->params, "on_failure", ""), "restart") == 0)
+        return JOB_REVERTING;
+    return JOB_FAILED;
+}
+
+/* Chooses the next state after a step.  False: stay where we are, the daemon ends. */
+static bool choose_next(struct run *run, int r, enum job_state *ret_next, bool *ret_failed)
+{
+    const struct job *job = run->job;
+    bool cancel, stop = wants(run, &cancel);
+
+    *ret_failed = false;
+    if (r == 0 && !(cancel && job_may_follow(job->state, JOB_CANCELLING))) {
+        *ret_next = job_states[job->state].next;
+        return true;
+    }
+    if (cancel && job_may_follow(job->state, JOB_CANCELLING)) {
+        *ret_next = JOB_CANCELLING;
+        return true;
+    }
+    if (stop)
+        return false;
+    *ret_next = after_failure(job);
+    *ret_failed = true;
+    return true;
+}
+
+/* One state.  False: the thread has nothing more to do. */
+static bool run_step(struct run *run)
+{
+    _cleanup_error_ struct error *err = NULL, *journal_err = NULL;
+    struct job *job = run->job;
+    enum job_state next;
+    bool failed;
+    int r;
+
+    if (!(job_states[job->state].flags & STATE_ACTIVE))
+        return false;
+    job_trace("step", job_state_name(job->state));
+    r = steps[job->state](run, &err);
+    if (r < 0 && !err)
+        error_set_errno(&err, -r, "%s failed", job_state_name(job->state));
+    if (r < 0)
+        run_disconnect(run);
+    if (!choose_next(run, r, &next, &failed))
+        return false;
+    if (job_transition(run->daemon, job, next, failed ? err : NULL, &journal_err) < 0) {
+        log_error("%s stays %s: %s", job->name, job_state_name(job->state),
+                  error_text(journal_err));
+        return false;
+    }
+    return true;
+}
+
+static void *run_thread(void *context)
+{
+    struct run *run = context;
+    struct daemon *d = run->daemon;
+
+    while (run_step(run))
+        ;
+    run_disconnect(run);
+    pthread_mutex_lock(&d->lock);
+    run->job->active = false;
+    run->job->cancel = false;
+    memset(&run->job->progress, 0, sizeof(run->job->progress));
+    d->threads--;
+    pthread_cond_broadcast(&d->changed);
+    pthread_mutex_unlock(&d->lock);
+    free(run);
+    return NULL;
+}
+
+int runner_start(struct daemon *d, struct job *job, struct error **err)
+{
+    struct run *run = mem_new(1, sizeof(*run));
+    pthread_attr_t attr;
+    pthread_t thread;
+    int r;
+
+    run->daemon = d;
+    run->job = job;
+    run->owner = (struct leftover_owner){.source = job->source, .migration = job->name};
+    pthread_mutex_lock(&d->lock);
+    d->threads++;
+    pthread_mutex_unlock(&d->lock);
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    r = pthread_create(&thread, &attr, run_thread, run);
+    pthread_attr_destroy(&attr);
+    if (r == 0)
+        return 0;
+    free(run);
+    pthread_mutex_lock(&d->lock);
+    d->threads--;
+    job->active = false;
+    pthread_mutex_unlock(&d->lock);
+    return error_set_errno(err, r, "cannot start a thread for migration %s", job->name);
+}
+
+int runner_resume(struct daemon *d, struct error **err)
+{
+    for (struct job *job = d->jobs; job; job = job->next) {
+        int r;
+
+        if (!(job_states[job->state].flags & STATE_ACTIVE))
+            continue;
+        log_info("%s: continues in %s", job->name, job_state_name(job->state));
+        job->active = true;
+        r = runner_start(d, job, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int wait_changed_locked(struct daemon *d, uint64_t until_ns)
+{
+    struct timespec ts = {.tv_sec = (time_t)(until_ns / NS_PER_S),
+                          .tv_nsec = (long)(until_ns % NS_PER_S)};
+
+    return pthread_cond_timedwait(&d->changed, &d->lock, &ts);
+}
+
+bool runner_stop(struct daemon *d, uint64_t timeout_ns)
+{
+    uint64_t until = clock_now_ns() + timeout_ns;
+
+    LOCK_FOR_SCOPE(&d->lock);
+    d->stopping = true;
+    pthread_cond_broadcast(&d->changed);
+    while (d->threads > 0)
+        if (wait_changed_locked(d, until) == ETIMEDOUT)
+            return false;
+    return true;
+}
+
+/* True when no other job has waited longer. */
+static bool is_first_locked(const struct daemon *d, const struct job *job)
+{
+    for (const struct job *other = d->jobs; other; other = other->next)
+        if (other != job && other->ticket && other->ticket < job->ticket)
+            return false;
+    return true;
+}
+
+int runner_acquire_slot(struct daemon *d, struct job *job)
+{
+    int r = 0;
+
+    LOCK_FOR_SCOPE(&d->lock);
+    job->ticket = ++d->tickets;
+    while (r == 0 && (d->syncs >= d->options->max_syncs || !is_first_locked(d, job))) {
+        strcpy(job->progress.phase, "queued");
+        job->progress.eta_s = -1;
+        if (d->stopping || job->cancel)
+            r = -ECANCELED;
+        else
+            pthread_cond_wait(&d->changed, &d->lock);
+    }
+    job->ticket = 0;
+    job->progress.phase[0] = '\0';
+    if (r == 0)
+        d->syncs++;
+    pthread_cond_broadcast(&d->changed);
+    return r;
+}
+
+void runner_release_slot(struct daemon *d)
+{
+    LOCK_FOR_SCOPE(&d->lock);
+    d->syncs--;
+    pthread_cond_broadcast(&d->changed);
+}

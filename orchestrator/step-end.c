@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a migration ends: finished, taken back, cancelled, forgotten. */
+#include <string.h>
+
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "orchestrator/enginehost.h"
+#include "orchestrator/fields.h"
+#include "orchestrator/steps.h"
+
+/* The VM runs on the node.  A source that cannot be cleaned now does not undo that: what is left
+ * stays in the journal, and removing the migration tries again. */
+int step_finish(struct run *run, struct error **err)
+{
+    _cleanup_error_ struct error *failure = NULL;
+    int r = pass_discard(run, &failure);
+
+    if (r == 0)
+        r = leftovers_clean(run, -1, &failure);
+    if (r == -ECANCELED && run_interrupted(run))
+        return error_move(err, &failure);
+    if (r < 0)
+        run_note(run, "the source could not be cleaned up: %s; 'slipway remove %s' tries again",
+                 error_text(failure), run->job->name);
+    return 0;
+}
+
+/* Starts the source again when the cutover stopped it. */
+static int source_restore(struct run *run, struct error **err)
+{
+    const char *was = field_string(run->job->facts, "source_was", NULL);
+    enum source_power power;
+    int r = 0;
+
+    if (!was)
+        return 0;
+    if (strcmp(was, "running") == 0) {
+        r = run_open_source(run, err);
+        if (r == 0)
+            r = run->ops->power(run->source, run->job->vm, &power, err);
+        if (r == 0 && power == SOURCE_OFF)
+            r = run->ops->start(run->source, run->job->vm, err);
+        if (r < 0)
+            return error_prefix(err, "the source could not be started again");
+    }
+    return job_set_fact(run->daemon, run->job, "source_was", NULL, err);
+}
+
+/* The source first: every second counts.  The mirror is kept. */
+int step_revert(struct run *run, struct error **err)
+{
+    int r = source_restore(run, err);
+
+    if (r == 0)
+        r = pass_discard(run, err);
+    return r == 0 ? draft_drop(run, err) : r;
+}
+
+static int remove_targets(const struct job *job, struct error **err)
+{
+    _cleanup_free_ char *folder = job_target_folder(job);
+    json_t *disk;
+    size_t i;
+
+    json_array_foreach(json_object_get(job->description, "disks"), i, disk) {
+        _cleanup_free_ char *path = job_target(job, field_string(disk, "name", ""));
+
+        if (unlink(path) < 0 && errno != ENOENT)
+            return error_set_errno(err, errno, "cannot remove %s", path);
+    }
+    if (rmdir(folder) < 0 && errno != ENOENT && errno != ENOTEMPTY)
+        return error_set_errno(err, errno, "cannot remove %s", folder);
+    return 0;
+}
+
+static int remove_store(struct run *run, struct error **err)
+{
+    _cleanup_free_ char *store = job_store(run->daemon, run->job);
+    int r;
+
+    run_detach_engine(run);
+    r = engine_host_stop(store, err);
+    if (r < 0)
+        return r;
+    r = fdio_remove_tree(store);
+    return r < 0 ? error_set_errno(err, -r, "cannot remove the store %s", store) : 0;
+}
+
+int step_cancel(struct run *run, struct error **err)
+{
+    _cleanup_free_ char *store = job_store(run->daemon, run->job);
+    int r = source_restore(run, err);
+
+    engine_cancel_sync(store);
+    if (r == 0)
+        r = pass_discard(run, err);
+    if (r == 0)
+        r = leftovers_clean(run, -1, err);
+    if (r < 0 || !job_fact(run->job, "made"))
+        return r;
+    r = remove_store(run, err);
+    return r < 0 ? r : remove_targets(run->job, err);
+}
+
+int remove_traces(struct daemon *d, struct job *job, struct error **err)
+{
+    struct run run = {.daemon = d, .job = job,
+                      .owner = {.source = job->source, .migration = job->name}};
+    int r = leftovers_clean(&run, -1, err);
+
+    if (r == 0 && job_fact(job, "made"))
+        r = remove_store(&run, err);
+    run_disconnect(&run);
+    return r;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Define and start the VM on the node. */
+#include <string.h>
+
+#include "base/accel.h"
+#include "base/clock.h"
+#include "base/str.h"
+#include "orchestrator/fields.h"
+#include "orchestrator/params.h"
+#include "orchestrator/steps.h"
+
+#define SETTLE_NS (10 * NS_PER_S)
+
+static const char *job_accel(const struct job *job)
+{
+    const char *accel = field_string(job->params, "accel", "auto");
+
+    if (strcmp(accel, "auto") == 0)
+        accel_choose(&accel);
+    return accel;
+}
+
+int placement_make(const struct job *job, json_t **ret_placement, struct error **err)
+{
+    json_t *disks = json_array(), *networks = NULL, *disk;
+    size_t i;
+    int r = params_networks(job->params, job->description, &networks, err);
+
+    if (r < 0) {
+        json_decref(disks);
+        return r;
+    }
+    json_array_foreach(json_object_get(job->description, "disks"), i, disk) {
+        const char *name = field_string(disk, "name", "");
+        _cleanup_free_ char *path = job_target(job, name);
+
+        json_array_append_new(disks, json_pack("{s:s, s:s, s:s}", "name", name, "path", path,
+                                               "format", "raw"));
+    }
+    *ret_placement = json_pack("{s:s, s:s*, s:s, s:o, s:o}", "name", job->name, "uuid",
+                               field_string(job->params, "uuid", NULL), "accel",
+                               job_accel(job), "disks", disks, "networks", networks);
+    return 0;
+}
+
+int step_define(struct run *run, struct error **err)
+{
+    _cleanup_json_ json_t *placement = NULL;
+    _cleanup_free_ char *xml = NULL;
+    int r = placement_make(run->job, &placement, err);
+
+    if (r == 0)
+        r = run_open_node(run, err);
+    if (r == 0)
+        r = node_domain_xml(run->job->description, placement, &xml, err);
+    return r == 0 ? node_define(run->node, xml, err) : r;
+}
+
+int step_start(struct run *run, struct error **err)
+{
+    int64_t timeout_s = field_integer(run->job->params, "boot_timeout_s", 600);
+    const char *how;
+    int r = run_open_node(run, err);
+
+    if (r == 0)
+        r = node_start(run->node, run->job->name, err);
+    if (r == 0)
+        r = node_wait_up(run->node, run->job->name, (uint64_t)timeout_s * NS_PER_S, SETTLE_NS,
+                         run_interrupted, run, &how, err);
+    if (r < 0)
+        return r;
+    run_note(run, strcmp(how, "agent") == 0 ? "the guest agent answers"
+                                            : "the VM has been running without a crash");
+    return 0;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A pass: freeze the source, let the engine copy, tell the source that it was committed.
+ *
+ *   journal: pass begun ─ source: snapshot ─ journal: its private ─ engine: sync ─ journal:
+ *   committed ─ source: snapshot ended ─ journal: pass ended
+ *
+ * Interrupted anywhere, the same pass is taken up again.  Whether its point in time was committed
+ * is asked of the engine, which commits each snapshot id exactly once.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "orchestrator/fields.h"
+#include "orchestrator/steps.h"
+
+#define ENGINE_TRIES 3
+
+int leftovers_clean(struct run *run, int64_t pass, struct error **err)
+{
+    _cleanup_json_ json_t *rows = NULL;
+    json_t *row;
+    size_t i;
+    int r = journal_list_leftovers(run->daemon->journal, run->job->name, pass, &rows, err);
+
+    if (r == 0 && json_array_size(rows) > 0)
+        r = run_open_source(run, err);
+    if (r < 0)
+        return r;
+    json_array_foreach(rows, i, row) {
+        r = run->ops->cleanup(run->source, json_object_get(row, "thing"), err);
+        if (r == 0)
+            r = journal_remove_leftover(run->daemon->journal, field_integer(row, "id", 0), err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* The snapshot of a pass as far as the journal knows it. */
+static struct source_snapshot *snapshot_of_pass(const json_t *pass)
+{
+    struct source_snapshot *snapshot = mem_new(1, sizeof(*snapshot));
+
+    snapshot->id = str_dup(field_string(pass, "snapshot", ""));
+    snapshot->private = json_incref(json_object_get(pass, "private"));
+    return snapshot;
+}
+
+static bool pass_has_snapshot(const json_t *pass)
+{
+    return field_string(pass, "snapshot", NULL) != NULL;
+}
+
+/* Tells the source how the pass ended, then the journal. */
+static int pass_end(struct run *run, int64_t id, struct source_snapshot *snapshot, bool committed,
+                    struct error **err)
+{
+    int r = run_open_source(run, err);
+
+    if (r < 0) {
+        source_snapshot_free(snapshot);
+        return r;
+    }
+    r = run->ops->snapshot_end(run->source, run->job->vm, snapshot, committed, err);
+    if (r < 0)
+        return r;
+    return committed ? journal_end_pass(run->daemon->journal, id, err)
+                     : journal_drop_pass(run->daemon->journal, id, err);
+}
+
+int pass_discard(struct run *run, struct error **err)
+{
+    _cleanup_json_ json_t *pass = NULL;
+    int r = journal_open_pass(run->daemon->journal, run->job->name, &pass, err);
+    int64_t id = field_integer(pass, "id", 0);
+
+    if (r < 0 || !pass)
+        return r;
+    if (pass_has_snapshot(pass)) {
+        bool committed = json_is_integer(json_object_get(pass, "generation"));
+
+        return pass_end(run, id, snapshot_of_pass(pass), committed, err);
+    }
+    r = leftovers_clean(run, id, err);
+    return r < 0 ? r : journal_drop_pass(run->daemon->journal, id, err);
+}
+
+static int remember_generation(struct run *run, int64_t generation, struct error **err)
+{
+    return job_set_fact(run->daemon, run->job, "generation", json_integer(generation), err);
+}
+
+/* A pass that the engine has committed already, seen after a restart. */
+static int pass_finish_committed(struct run *run, const json_t *pass, int64_t generation,
+                                 struct error **err)
+{
+    int64_t id = field_integer(pass, "id", 0);
+    int r = 0;
+
+    if (!json_is_integer(json_object_get(pass, "generation")))
+        r = journal_commit_pass(run->daemon->journal, id, generation, NULL, 0, err);
+    if (r == 0)
+        r = remember_generation(run, generation, err);
+    return r < 0 ? r : pass_end(run, id, snapshot_of_pass(pass), true, err);
+}
+
+/* Freezes the source (or takes the snapshot of the interrupted pass up again). */
+static int pass_snapshot(struct run *run, const json_t *pass, const char *since, int64_t id,
+                         struct source_snapshot **ret_snapshot, struct error **err)
+{
+    const json_t *private = json_object_get(pass, "private");
+    const json_t *resume = pass_has_snapshot(pass) ? private : NULL;
+    const char *why = NULL;
+    int r = 0;
+
+    run->owner.pass = id;
+    if (pass && !resume)
+        r = leftovers_clean(run, id, err); /* of a snapshot whose begin was interrupted */
+    if (r == 0)
+        r = run->ops->snapshot_begin(run->source, run->job->vm, since, resume, ret_snapshot, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < (*ret_snapshot)->disk_count; i++)
+        if ((*ret_snapshot)->disks[i].why_full)
+            why = (*ret_snapshot)->disks[i].why_full;
+    if (since && why)
+        run_note(run, "everything is compared: %s", why);
+    r = journal_set_pass_snapshot(run->daemon->journal, id, (*ret_snapshot)->id,
+                                  (*ret_snapshot)->private, why, err);
+    if (r < 0)
+        source_snapshot_free(*ret_snapshot);
+    return r;
+}
+
+static json_t *sync_args(struct run *run, const struct source_snapshot *snapshot)
+{
+    json_t *disks = json_array();
+    json_t *connections = json_object_get(run->job->params, "connections");
+
+    for (size_t i = 0; i < snapshot->disk_count; i++) {
+        const struct source_snapshot_disk *disk = &snapshot->disks[i];
+
+        json_array_append_new(disks, json_pack("{s:s, s:s, s:s*}", "name", disk->name, "uri",
+                                               disk->uri, "bitmap", disk->bitmap));
+    }
+    return json_pack("{s:o, s:s, s:O*}", "disks", disks, "snapshot", snapshot->id, "connections",
+                     connections);
+}
+
+static bool engine_was_lost(int r)
+{
+    return r == -ECONNRESET || r == -ECONNREFUSED || r == -EPIPE;
+}
+
+/* An engine that dies is started again; it goes on where it was. */
+static int sync_call(struct run *run, json_t *args, json_t **ret_result, struct error **err)
+{
+    for (int i = 1;; i++) {
+        _cleanup_error_ struct error *failure = NULL;
+        int r = engine_call(run, "sync", args, ret_result, &failure);
+
+        if (r == 0)
+            return 0;
+        if (!engine_was_lost(r) || i == ENGINE_TRIES || run_interrupted(run))
+            return error_move(err, &failure);
+        run_note(run, "the engine went away (%s); it is started again", error_text(failure));
+        clock_sleep_ns(NS_PER_S / 2);
+    }
+}
+
+static int pass_copy(struct run *run, int64_t id, struct source_snapshot *snapshot,
+                     struct error **err)
+{
+    _cleanup_json_ json_t *args = sync_args(run, snapshot), *result = NULL;
+    uint64_t start = clock_now_ns();
+    int64_t generation;
+    int r = sync_call(run, args, &result, err);
+
+    if (r == 0) {
+        generation = field_integer(result, "generation", 0);
+        r = journal_commit_pass(run->daemon->journal, id, generation,
+                                json_object_get(result, "passes"),
+                                (double)(clock_now_ns() - start) / (double)NS_PER_S, err);
+    }
+    if (r == 0)
+        r = remember_generation(run, generation, err);
+    if (r < 0) {
+        /* The snapshot stays on the source, so that the copy can be resumed; cancel removes it. */
+        source_snapshot_free(snapshot);
+        return r;
+    }
+    return pass_end(run, id, snapshot, true, err);
+}
+
+static int pass_begin(struct run *run, const char *kind, const char *since, json_t *pass,
+                      int64_t *ret_id, struct error **err)
+{
+    if (pass) {
+        *ret_id = field_integer(pass, "id", 0);
+        return 0;
+    }
+    return journal_begin_pass(run->daemon->journal, run->job->name, since ? kind : "initial", since,
+                              ret_id, err);
+}
+
+/* The engine may still copy for a slipwayd that was killed: that pass is joined, any other one is
+ * waited for. */
+static int status_for_pass(struct run *run, const json_t *pass, struct engine_status *status,
+                           struct error **err)
+{
+    int r = engine_status_get(run, status, err);
+
+    if (r < 0 || !status->busy)
+        return r;
+    if (status->syncing && strcmp(status->syncing, field_string(pass, "snapshot", "")) == 0)
+        return 0;
+    engine_status_done(status);
+    return engine_settle(run, status, err);
+}
+
+static int pass_run(struct run *run, const char *kind, struct error **err)
+{
+    struct engine_status status = {0};
+    struct source_snapshot *snapshot = NULL;
+    _cleanup_json_ json_t *pass = NULL;
+    int64_t id;
+    int r = journal_open_pass(run->daemon->journal, run->job->name, &pass, err);
+
+    if (r == 0)
+        r = status_for_pass(run, pass, &status, err);
+    if (r == 0)
+        r = run_open_source(run, err);
+    if (r == 0 && pass && status.snapshot &&
+        strcmp(status.snapshot, field_string(pass, "snapshot", "")) == 0) {
+        r = pass_finish_committed(run, pass, status.generation, err);
+        goto out;
+    }
+    if (r == 0)
+        r = pass_begin(run, kind, status.snapshot, pass, &id, err);
+    if (r == 0)
+        r = pass_snapshot(run, pass, status.snapshot, id, &snapshot, err);
+    if (r == 0)
+        r = pass_copy(run, id, snapshot, err);
+out:
+    engine_status_done(&status);
+    return r;
+}
+
+int step_sync(struct run *run, struct error **err)
+{
+    int r = runner_acquire_slot(run->daemon, run->job);
+
+    if (r < 0)
+        return error_set(err, -r, "interrupted while waiting for its turn");
+    r = pass_run(run, "delta", err);
+    runner_release_slot(run->daemon);
+    return r;
+}
+
+int step_final_sync(struct run *run, struct error **err)
+{
+    return pass_run(run, "final", err);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The work of each active state.  A step may be killed and repeated at any instant: it first looks
+ * at what is there (source, engine, node) and does only what is missing.
+ *
+ * Facts a job remembers across restarts (struct job.facts):
+ *   made        targets and store are ours, so cancelling may remove them
+ *   generation  newest committed generation
+ *   source_was  "running" or "off" when the cutover began; the source is put back to that
+ *   unflipped   a flip that failed is known not to have happened
+ *   sealed      with unflipped: the morph draft is a generation already
+ *   flipped     the target is the truth
+ *   detached    the engine has let go of the targets
+ *   morph       what slipway-morph reported
+ */
+#pragma once
+
+#include "orchestrator/daemon.h"
+
+/* One job at work, owned by its thread. */
+struct run {
+    struct daemon *daemon;
+    struct job *job;
+    const struct source_ops *ops; /* of source */
+    struct source *source;        /* NULL: not open */
+    struct leftover_owner owner;
+    struct control *engine; /* NULL: not attached */
+    struct node *node;      /* NULL: not open */
+    int64_t last_event_ns;  /* when progress was last published */
+};
+
+/* 0: done, go to the next state.  -ECANCELED: interrupted.  Otherwise -errno and a sentence. */
+typedef int step_fn(struct run *run, struct error **err);
+extern step_fn *const steps[JOB_STATE_COUNT];
+
+/* step-prepare.c */
+step_fn step_create, step_prepare;
+
+/* Everything that can be known before copying: networks, names, free space.  Used when a migration
+ * is created and again before it is prepared. */
+int preflight(struct daemon *d, struct job *job, struct error **err);
+
+/* step-sync.c */
+step_fn step_sync, step_final_sync;
+
+/* Gives a pass that was not committed up and removes what it left on the source. */
+int pass_discard(struct run *run, struct error **err);
+
+/* Removes from the source what is journalled of one pass, or of all (pass < 0). */
+int leftovers_clean(struct run *run, int64_t pass, struct error **err);
+
+/* step-cutover.c */
+step_fn step_stop, step_morph, step_flip;
+
+/* Drops the morph draft, waiting for its last users; 0 also when there is none. */
+int draft_drop(struct run *run, struct error **err);
+
+/* step-node.c */
+step_fn step_define, step_start;
+
+/* The placement of node.h for a job; new reference. */
+int placement_make(const struct job *job, json_t **ret_placement, struct error **err);
+
+/* step-end.c */
+step_fn step_finish, step_revert, step_cancel;
+
+/* Removes what a finished job still has: leftovers, engine, store. */
+int remove_traces(struct daemon *d, struct job *job, struct error **err);
+
+/* steps.c: connections of a run, opened when first wanted. */
+int run_open_source(struct run *run, struct error **err);
+int run_attach_engine(struct run *run, struct error **err);
+int run_open_node(struct run *run, struct error **err);
+void run_detach_engine(struct run *run);
+void run_disconnect(struct run *run);
+
+/* True when the step should give up (cancelled or the daemon ends); context is the run. */
+bool run_interrupted(void *context);
+
+/* What the engine says about itself. */
+struct engine_status {
+    char mode[16];    /* "mirror", "owner", "detached" */
+    char *snapshot;   /* of the committed generation; NULL: none */
+    int64_t generation; /* -1: none */
+    bool sealed;        /* a draft was committed: the store cannot follow the source any more */
+    bool busy;          /* with a verb of somebody who may have gone away */
+    char *syncing;      /* snapshot of the running sync; NULL: none */
+};
+int engine_status_get(struct run *run, struct engine_status *ret_status, struct error **err);
+
+/* The same, after what the engine is still doing for a slipwayd that was killed has ended. */
+int engine_settle(struct run *run, struct engine_status *ret_status, struct error **err);
+void engine_status_done(struct engine_status *status);
+
+/* Calls the engine; progress events of the call become the job's progress. */
+int engine_call(struct run *run, const char *verb, json_t *args, json_t **ret_result,
+                struct error **err);
+
+/* Asks the engine of a store, if one is there, to stop its sync. */
+void engine_cancel_sync(const char *store);
+
+/* Says something about a job in the log and to the listeners. */
+void run_note(struct run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a person does to migrations: create one, or a verb of the verb table. */
+#include <string.h>
+
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "orchestrator/daemon.h"
+#include "orchestrator/fields.h"
+#include "orchestrator/params.h"
+#include "orchestrator/steps.h"
+
+static int name_free_check(struct daemon *d, const char *name, struct error **err)
+{
+    LOCK_FOR_SCOPE(&d->lock);
+    if (!job_find_locked(d, name))
+        return 0;
+    return error_set(err, EEXIST, "migration %s exists already: choose another name, or remove it "
+                     "when it is finished", name);
+}
+
+static int describe(struct daemon *d, const json_t *params, json_t **ret_description,
+                    struct error **err)
+{
+    struct leftover_owner owner = {.source = field_string(params, "source", ""), .migration = ""};
+    const struct source_ops *ops;
+    struct source *source;
+    int r = sources_open(d, &owner, &ops, &source, err);
+
+    if (r < 0)
+        return r;
+    r = ops->describe(source, field_string(params, "vm", ""), ret_description, err);
+    ops->close(source);
+    return r;
+}
+
+int verb_create(struct daemon *d, const json_t *body, json_t **ret_job, struct error **err)
+{
+    _cleanup_json_ json_t *params = NULL, *description = NULL;
+    struct job *job;
+    int r = params_complete(body, d->options->pool, &params, err);
+
+    if (r == 0)
+        r = name_free_check(d, field_string(params, "name", ""), err);
+    if (r == 0)
+        r = describe(d, params, &description, err);
+    if (r < 0)
+        return r;
+    job = job_new(field_string(params, "name", ""), params, description);
+    r = preflight(d, job, err);
+    if (r == 0)
+        r = job_add(d, job, err);
+    if (r < 0) {
+        job_free(job);
+        return r;
+    }
+    pthread_mutex_lock(&d->lock);
+    *ret_job = job_json_locked(d, job);
+    pthread_mutex_unlock(&d->lock);
+    r = runner_start(d, job, err);
+    if (r < 0)
+        json_decref(*ret_job);
+    return r;
+}
+
+/* Claims a job at rest for `verb`.  1: a running job has been asked to cancel instead. */
+static int claim_locked(struct daemon *d, const char *name, enum job_verb verb,
+                        struct job **ret_job, struct error **err)
+{
+    struct job *job = job_find_locked(d, name);
+    int r;
+
+    if (!job)
+        return error_set(err, ENOENT, "there is no migration named '%s'", name);
+    if (d->stopping)
+        return error_set(err, EBUSY, "slipwayd is ending; try again when it runs");
+    r = job_verb_check(name, job->state, verb, err);
+    if (r < 0)
+        return r;
+    *ret_job = job;
+    if (job->active && verb == VERB_CANCEL) {
+        job->cancel = true;
+        pthread_cond_broadcast(&d->changed);
+        return 1;
+    }
+    if (job->active)
+        return error_set(err, EBUSY, "migration %s is being worked on; try again in a moment",
+                         name);
+    job->active = true;
+    return 0;
+}
+
+static void unclaim(struct daemon *d, struct job *job)
+{
+    LOCK_FOR_SCOPE(&d->lock);
+    job->active = false;
+}
+
+static int next_of_verb(const struct job *job, enum job_verb verb, enum job_state *ret_to,
+                        struct error **err)
+{
+    static const enum job_state begins[] = {
+        [VERB_SYNC] = JOB_SYNCING, [VERB_CUTOVER] = JOB_STOPPING, [VERB_CANCEL] = JOB_CANCELLING};
+
+    if (job->state != JOB_FAILED) {
+        *ret_to = begins[verb];
+        return 0;
+    }
+    if (job_retry_state(job->failed_state, verb, job_flip_known(job), ret_to))
+        return 0;
+    return error_set(err, EPERM, "migration %s failed in %s: %s is not possible there%s", job->name,
+                     job_state_name(job->failed_state), job_verb_name(verb),
+                     verb == VERB_CANCEL ? " because the target may be the truth already; cutover "
+                                           "tries again" : "");
+}
+
+static int begin_verb(struct daemon *d, struct job *job, enum job_verb verb, json_t **ret_job,
+                      struct error **err)
+{
+    enum job_state to;
+    int r = next_of_verb(job, verb, &to, err);
+
+    if (r == 0)
+        r = job_transition(d, job, to, NULL, err);
+    if (r < 0) {
+        unclaim(d, job);
+        return r;
+    }
+    pthread_mutex_lock(&d->lock);
+    *ret_job = job_json_locked(d, job);
+    pthread_mutex_unlock(&d->lock);
+    r = runner_start(d, job, err);
+    if (r < 0)
+        json_decref(*ret_job);
+    return r;
+}
+
+int verb_run(struct daemon *d, const char *name, enum job_verb verb, json_t **ret_job,
+             struct error **err)
+{
+    _cleanup_free_ char *store = NULL;
+    struct job *job = NULL;
+    int r;
+
+    pthread_mutex_lock(&d->lock);
+    r = claim_locked(d, name, verb, &job, err);
+    if (r == 1) {
+        *ret_job = job_json_locked(d, job);
+        store = job_store(d, job);
+    }
+    pthread_mutex_unlock(&d->lock);
+    if (r == 1) {
+        /* The engine may be busy for long; its own cancel ends the running sync soon. */
+        engine_cancel_sync(store);
+        return 0;
+    }
+    return r < 0 ? r : begin_verb(d, job, verb, ret_job, err);
+}
+
+static void unlink_job(struct daemon *d, struct job *job)
+{
+    LOCK_FOR_SCOPE(&d->lock);
+    for (struct job **p = &d->jobs; *p; p = &(*p)->next)
+        if (*p == job) {
+            *p = job->next;
+            break;
+        }
+    job_free(job);
+}
+
+int verb_remove(struct daemon *d, const char *name, struct error **err)
+{
+    struct job *job = NULL;
+    int r;
+
+    pthread_mutex_lock(&d->lock);
+    r = claim_locked(d, name, VERB_REMOVE, &job, err);
+    pthread_mutex_unlock(&d->lock);
+    if (r < 0)
+        return r;
+    r = remove_traces(d, job, err);
+    if (r == 0)
+        r = journal_remove_migration(d->journal, name, err);
+    if (r < 0) {
+        unclaim(d, job);
+        return r;
+    }
+    unlink_job(d, job);
+    events_publish(d->events, name, 0, json_pack("{s:s}", "event", "removed"));
+    return 0;
+}
