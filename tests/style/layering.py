@@ -37,7 +37,7 @@ FOREIGN = {
     "hivex.h": ["morph/hive.c"],
     "sqlite3.h": ["orchestrator/journal.c"],
     "microhttpd.h": ["orchestrator/httpd.c"],
-    "curl/*": ["orchestrator/source/http.c", "nbdplugin/*"],
+    "curl/*": ["orchestrator/cli/client.c", "orchestrator/source/http.c", "nbdplugin/*"],
     "libxml/*": ["orchestrator/source/libvirt*", "orchestrator/node/domainxml.c", "morph/*"],
     "yaml.h": ["orchestrator/plan.c"],
     "fuse*.h": ["fusefs/*"],

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/cli/client.h"
+
+#include <curl/curl.h>
+#include <string.h>
+
+#include "base/str.h"
+
+#define ANSWER_MAX ((size_t)64 << 20)
+
+struct answer {
+    char *text;
+    size_t length;
+    /* for streams */
+    client_event_fn *fn;
+    void *context;
+    int ended; /* what fn returned */
+};
+
+static void answer_done(struct answer *a)
+{
+    free(a->text);
+}
+
+static bool answer_add(struct answer *a, const char *data, size_t n)
+{
+    char *more;
+
+    if (a->length + n > ANSWER_MAX)
+        return false;
+    more = realloc(a->text, a->length + n + 1);
+    if (!more)
+        return false;
+    a->text = more;
+    memcpy(a->text + a->length, data, n);
+    a->length += n;
+    a->text[a->length] = '\0';
+    return true;
+}
+
+static size_t take_whole(char *data, size_t size, size_t count, void *context)
+{
+    return answer_add(context, data, size * count) ? size * count : 0;
+}
+
+/* Hands on each line that is complete.  Not JSON: skipped (empty lines are heartbeats). */
+static size_t take_lines(char *data, size_t size, size_t count, void *context)
+{
+    struct answer *a = context;
+    char *end;
+
+    if (!answer_add(a, data, size * count))
+        return 0;
+    while ((end = memchr(a->text, '\n', a->length))) {
+        size_t used = (size_t)(end - a->text) + 1;
+        json_t *event = json_loadb(a->text, used, 0, NULL);
+
+        a->ended = event ? a->fn(event, a->context) : 0;
+        json_decref(event);
+        a->length -= used;
+        memmove(a->text, a->text + used, a->length);
+        if (a->ended)
+            return 0;
+    }
+    return size * count;
+}
+
+static int not_running(const char *socket, struct error **err)
+{
+    return error_set(err, ECONNREFUSED,
+                     "slipwayd does not answer on %s: start it ('systemctl start slipwayd', or "
+                     "'slipwayd' as root), or name its socket with --socket", socket);
+}
+
+static int curl_failed(CURLcode code, const char *socket, struct error **err)
+{
+    switch (code) {
+    case CURLE_COULDNT_CONNECT:
+        return not_running(socket, err);
+    case CURLE_GOT_NOTHING:
+    case CURLE_RECV_ERROR:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_SEND_ERROR:
+        return error_set(err, ECONNRESET, "slipwayd ended before it answered; what it was doing "
+                         "goes on when it is started again");
+    default:
+        return error_set(err, EIO, "cannot talk to slipwayd on %s: %s", socket,
+                         curl_easy_strerror(code));
+    }
+}
+
+/* An answer that is not a success as an error. */
+static int refused(long status, const json_t *answer, struct error **err)
+{
+    const json_t *e = json_object_get(answer, "error");
+    const char *message = json_string_value(json_object_get(e, "message"));
+    int code = (int)json_integer_value(json_object_get(e, "code"));
+
+    if (!message)
+        return error_set(err, EPROTO, "slipwayd answered with status %ld and no reason", status);
+    return error_set(err, code > 0 ? code : EIO, "%s", message);
+}
+
+static CURL *request_new(const char *socket, const char *path, struct answer *answer,
+                         size_t (*take)(char *, size_t, size_t, void *))
+{
+    CURL *curl = curl_easy_init();
+    _cleanup_free_ char *url = str_format("http://slipwayd%s", path);
+
+    if (!curl)
+        return NULL;
+    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+    return curl;
+}
+
+static int finish(CURL *curl, CURLcode code, const char *socket, struct answer *answer,
+                  json_t **ret_answer, struct error **err)
+{
+    json_t *json = NULL;
+    long status = 0;
+    int r = 0;
+
+    if (code != CURLE_OK)
+        return curl_failed(code, socket, err);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    if (answer->length)
+        json = json_loadb(answer->text, answer->length, 0, NULL);
+    if (answer->length && !json)
+        r = error_set(err, EPROTO, "slipwayd on %s sent something that is not JSON", socket);
+    else if (status < 200 || status > 299)
+        r = refused(status, json, err);
+    if (r == 0 && ret_answer)
+        *ret_answer = json_incref(json);
+    json_decref(json);
+    return r;
+}
+
+int client_call(const char *socket, const char *method, const char *path, const json_t *body,
+                json_t **ret_answer, struct error **err)
+{
+    struct answer answer = {0};
+    CURL *curl = request_new(socket, path, &answer, take_whole);
+    _cleanup_free_ char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    struct curl_slist *headers;
+    int r;
+
+    if (!curl)
+        return error_set_errno(err, ENOMEM, "cannot talk to slipwayd");
+    headers = curl_slist_append(NULL, "Content-Type: application/json");
+    headers = curl_slist_append(headers, "Expect:");
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    if (strcmp(method, "POST") == 0)
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text ? text : "");
+    r = finish(curl, curl_easy_perform(curl), socket, &answer, ret_answer, err);
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(curl);
+    answer_done(&answer);
+    return r;
+}
+
+int client_stream(const char *socket, const char *path, client_event_fn *fn, void *context,
+                  struct error **err)
+{
+    struct answer answer = {.fn = fn, .context = context};
+    CURL *curl = request_new(socket, path, &answer, take_lines);
+    CURLcode code;
+    int r;
+
+    if (!curl)
+        return error_set_errno(err, ENOMEM, "cannot talk to slipwayd");
+    code = curl_easy_perform(curl);
+    if (answer.ended > 0)
+        r = 0;
+    else if (answer.ended < 0)
+        r = error_set_errno(err, -answer.ended, "gave up listening");
+    else if (code != CURLE_OK || answer.length)
+        r = finish(curl, code, socket, &answer, NULL, err);
+    else
+        r = error_set(err, ECONNRESET, "slipwayd has ended");
+    curl_easy_cleanup(curl);
+    answer_done(&answer);
+    return r;
+}
+
+char *client_path(const char *prefix, const char *name, const char *suffix)
+{
+    char *escaped = curl_easy_escape(NULL, name, 0);
+    char *path = str_format("/v1/%s/%s%s%s", prefix, escaped ? escaped : "", suffix ? "/" : "",
+                            suffix ? suffix : "");
+
+    curl_free(escaped);
+    return path;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Talking to slipwayd: HTTP over its unix socket. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include "base/error.h"
+
+/* One request.  body may be NULL (not consumed); *ret_answer (may be NULL) is a new reference,
+ * NULL for an empty answer.  Errors of slipwayd come back with its code and sentence; when it does
+ * not run, ECONNREFUSED and a sentence that says how to start it. */
+int client_call(const char *socket, const char *method, const char *path, const json_t *body,
+                json_t **ret_answer, struct error **err);
+
+/* Reads a stream of events; each is handed to fn (borrowed) until fn returns non-zero, which ends
+ * the stream without an error when positive, or the connection ends (ECONNRESET). */
+typedef int client_event_fn(const json_t *event, void *context);
+int client_stream(const char *socket, const char *path, client_event_fn *fn, void *context,
+                  struct error **err);
+
+/* "/v1/PREFIX/NAME/SUFFIX" with NAME escaped; suffix may be NULL.  The caller frees. */
+char *client_path(const char *prefix, const char *name, const char *suffix);

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+# bash completion for slipway(1)
+
+_slipway_names() {
+    # Names of migrations or sources; silent when slipwayd does not run.
+    slipway "$@" --json 2>/dev/null | sed -n 's/^      "name": "\(.*\)",$/\1/p'
+}
+
+_slipway() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]}
+    local common="--socket --json --help --version" words
+
+    case $prev in
+    --password-file | --socket) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --pool) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+    --shutdown-policy) words="wait force fail" ;;
+    --on-failure) words="restart keep" ;;
+    --accel) words="auto kvm tcg" ;;
+    esac
+    if [[ -z $words ]]; then
+        case $COMP_CWORD:$verb in
+        1:*) words="source vm migrate sync status cutover report cancel remove engine --help --version" ;;
+        2:source) words="add list remove" ;;
+        2:vm) words="list" ;;
+        2:engine) words="create serve sync status cancel draft flip detach stop" ;;
+        *:source)
+            words="$common --password-file --no-check"
+            [[ ${COMP_WORDS[2]} == remove ]] && words+=" $(_slipway_names source list)" ;;
+        *:vm) words="$common $(_slipway_names source list)" ;;
+        *:migrate)
+            words="$common --follow --detach --name --pool --map-network --shutdown-policy
+                   --shutdown-timeout --on-failure --no-morph --accel --connections --boot-timeout --uuid" ;;
+        *:sync | *:cutover | *:cancel) words="$common --follow --detach $(_slipway_names status)" ;;
+        *:status) words="$common --watch $(_slipway_names status)" ;;
+        *:report | *:remove) words="$common $(_slipway_names status)" ;;
+        esac
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+
+complete -F _slipway slipway
