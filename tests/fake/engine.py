@@ -1,0 +1,202 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""An engine that speaks the control protocol of engine/control.h and keeps whole files as
+generations: STORE/gN-DISK; the state is STORE/engine.json.  FAKE_SYNC_STEPS and FAKE_SYNC_PAUSE
+make syncs slow."""
+
+import errno
+import json
+import os
+import shutil
+import socket
+import sys
+import threading
+import time
+
+store = sys.argv[1]
+state_path = os.path.join(store, "engine.json")
+lock = threading.Lock()
+live = {"draft": None, "cancel": False, "operation": None, "syncing": None}
+
+
+class Refused(Exception):
+    def __init__(self, code, text):
+        super().__init__(text)
+        self.code = code
+
+
+def load():
+    with open(state_path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def save(state):
+    with open(state_path + ".new", "w", encoding="utf-8") as file:
+        json.dump(state, file)
+    os.replace(state_path + ".new", state_path)
+
+
+def gen_file(generation, disk):
+    return os.path.join(store, f"g{generation}-{disk}")
+
+
+def draft_file(disk):
+    return os.path.join(store, f"draft-{disk}")
+
+
+def status(args, event):
+    state = load()
+    return {"mode": state["mode"], "generation": state["generation"],
+            "snapshot": state["snapshot"], "local_changes": state["local_changes"],
+            "drafts": [live["draft"]] if live["draft"] else [], "operation": live["operation"],
+            "sync": {"snapshot": live["syncing"]} if live["syncing"] else None}
+
+
+def sync(args, event):
+    state = load()
+    if state["local_changes"]:
+        raise Refused(errno.EPERM, "a draft was committed to this store")
+    if live["draft"]:
+        raise Refused(errno.EBUSY, "the draft is open; seal or drop it first")
+    if state["mode"] not in ("init", "mirror"):
+        raise Refused(errno.EPERM, "'sync' does not fit the mode")
+    if state["snapshot"] == args["snapshot"]:
+        return {"generation": state["generation"], "passes": [], "already": True}
+    generation = 0 if state["generation"] is None else state["generation"] + 1
+    live["cancel"] = False
+    live["syncing"] = args["snapshot"]
+    steps = int(os.environ.get("FAKE_SYNC_STEPS", "2"))
+    for step in range(steps):
+        event({"event": "progress", "phase": "copy", "done_bytes": step * 1000,
+               "total_bytes": steps * 1000, "rate_bytes_s": 1000.0, "eta_s": 1.0})
+        time.sleep(float(os.environ.get("FAKE_SYNC_PAUSE", "0.01")))
+        if live["cancel"]:
+            raise Refused(errno.ECANCELED, "the sync was cancelled")
+    passes = []
+    for disk in args["disks"]:
+        path = disk["uri"].removeprefix("file://")
+        shutil.copyfile(path, gen_file(generation, disk["name"]))
+        passes.append({"disk": disk["name"], "bytes": os.path.getsize(path), "zero_bytes": 0,
+                       "changed_bytes": os.path.getsize(path), "seconds": 0.01})
+    state.update(mode="mirror", generation=generation, snapshot=args["snapshot"])
+    save(state)
+    return {"generation": generation, "passes": passes, "already": False}
+
+
+def cancel(args, event):
+    live["cancel"] = True
+    return {"cancelled": True}
+
+
+def draft_create(args, event):
+    state = load()
+    if live["draft"]:
+        raise Refused(errno.EEXIST, "the draft is open; seal or drop it first")
+    for disk in state["targets"]:
+        shutil.copyfile(gen_file(state["generation"], disk), draft_file(disk))
+    live["draft"] = args["name"]
+    return {"name": args["name"], "generation": state["generation"]}
+
+
+def need_draft():
+    if not live["draft"]:
+        raise Refused(errno.ENOENT, "there is no draft")
+
+
+def draft_seal(args, event):
+    state = load()
+    need_draft()
+    state["generation"] += 1
+    for disk in state["targets"]:
+        os.rename(draft_file(disk), gen_file(state["generation"], disk))
+    state["local_changes"] = True
+    save(state)
+    live["draft"] = None
+    return {"generation": state["generation"]}
+
+
+def draft_drop(args, event):
+    need_draft()
+    live["draft"] = None
+    return {}
+
+
+def flip(args, event):
+    state = load()
+    if live["draft"]:
+        raise Refused(errno.EBUSY, "the draft is open; seal or drop it first")
+    if os.path.exists(os.path.join(store, "fail-flip")):
+        raise Refused(errno.EIO, "the layers cannot be folded")
+    for disk, target in state["targets"].items():
+        shutil.copyfile(gen_file(state["generation"], disk), target)
+    state["mode"] = "owner"
+    save(state)
+    return {"mode": "owner", "generation": state["generation"]}
+
+
+def detach(args, event):
+    state = load()
+    state["mode"] = "detached"
+    save(state)
+    return {"mode": "detached"}
+
+
+verbs = {"status": status, "sync": sync, "cancel": cancel, "flip": flip, "detach": detach,
+         "draft-create": draft_create, "draft-seal": draft_seal, "draft-drop": draft_drop,
+         "stop": lambda args, event: {}}
+
+
+def answer(file, message):
+    def event(body):
+        reply({"id": message["id"], **body})
+
+    def reply(body):
+        try:
+            file.write(json.dumps(body) + "\n")
+            file.flush()
+        except OSError:
+            pass
+
+    try:
+        exclusive = message["verb"] not in ("status", "cancel", "stop")
+        if exclusive:
+            lock.acquire()
+            live["operation"] = message["verb"]
+        try:
+            result = verbs[message["verb"]](message.get("args") or {}, event)
+        finally:
+            if exclusive:
+                live["operation"] = live["syncing"] = None
+                lock.release()
+        reply({"id": message["id"], "result": result})
+    except Refused as refusal:
+        reply({"id": message["id"], "error": {
+            "code": refusal.code, "name": errno.errorcode[refusal.code], "message": str(refusal)}})
+    if message["verb"] == "stop":
+        os.unlink(os.path.join(store, "control.sock"))
+        os._exit(0)
+
+
+def serve(connection):
+    with connection, connection.makefile("rw", encoding="utf-8") as file:
+        for line in file:
+            answer(file, json.loads(line))
+
+
+def main():
+    path = os.path.join(store, "control.sock")
+    listener = socket.socket(socket.AF_UNIX)
+    # The first of two engines wins: binding beside it and renaming would let both live.
+    if os.path.exists(path):
+        probe = socket.socket(socket.AF_UNIX)
+        if probe.connect_ex(path) == 0:
+            return
+        os.unlink(path)
+    listener.bind(path)
+    listener.listen(16)
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+
+main()

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A node of files: FOLDER/VM.xml is a defined domain, FOLDER/VM.state says how it is. */
+#include <string.h>
+
+#include "base/fdio.h"
+#include "base/str.h"
+#include "orchestrator/fields.h"
+#include "orchestrator/node/node.h"
+#include "tests/fake/fake.h"
+
+struct node {
+    char *folder;
+};
+
+int node_events_start(struct error **err)
+{
+    return 0;
+}
+
+int node_open(const char *uri, const char *embed_root, struct node **ret_node, struct error **err)
+{
+    const char *folder = uri ? fake_folder(uri) : embed_root;
+    struct node *n;
+
+    if (!folder || fdio_make_dirs(folder, 0700) < 0)
+        return error_set(err, ECONNREFUSED, "the node %s cannot be reached", uri ? uri : "?");
+    n = mem_new(1, sizeof(*n));
+    n->folder = str_dup(folder);
+    *ret_node = n;
+    return 0;
+}
+
+void node_close(struct node *n)
+{
+    free(n->folder);
+    free(n);
+}
+
+const char *node_uri(const struct node *n)
+{
+    return n->folder;
+}
+
+int node_domain_xml(const json_t *description, const json_t *placement, char **ret_xml,
+                    struct error **err)
+{
+    *ret_xml = json_dumps(placement, JSON_INDENT(1) | JSON_SORT_KEYS);
+    return *ret_xml ? 0 : error_set(err, EINVAL, "no placement");
+}
+
+static char *path_of(struct node *n, const char *name, const char *what)
+{
+    return str_format("%s/%s.%s", n->folder, name, what);
+}
+
+int node_check(struct node *n, const json_t *description, const json_t *placement,
+               struct error **err)
+{
+    _cleanup_free_ char *path = path_of(n, field_string(placement, "name", ""), "xml");
+    const char *from;
+    json_t *to;
+
+    if (access(path, F_OK) == 0)
+        return error_set(err, EEXIST, "the node has a VM named %s already",
+                         field_string(placement, "name", ""));
+    json_object_foreach(json_object_get(placement, "networks"), from, to)
+        if (strcmp(json_string_value(to), "default") != 0)
+            return error_set(err, ENOENT, "the node has no network '%s'", json_string_value(to));
+    return fake_failure(n->folder, "check", err);
+}
+
+int node_define(struct node *n, const char *xml, struct error **err)
+{
+    _cleanup_json_ json_t *placement = json_loads(xml, 0, NULL);
+    _cleanup_free_ char *path = path_of(n, field_string(placement, "name", ""), "xml");
+    int r = fake_failure(n->folder, "define", err);
+
+    fake_point("define", "before");
+    if (r == 0)
+        r = fdio_replace_file(path, xml, strlen(xml), 0600);
+    fake_point("define", "after");
+    return r;
+}
+
+int node_start(struct node *n, const char *name, struct error **err)
+{
+    _cleanup_free_ char *path = path_of(n, name, "state");
+    int r = fake_failure(n->folder, "start", err);
+
+    fake_point("node-start", "before");
+    if (r == 0)
+        r = fdio_replace_file(path, "running", 7, 0600);
+    fake_point("node-start", "after");
+    return r;
+}
+
+int node_wait_up(struct node *n, const char *name, uint64_t timeout_ns, uint64_t settle_ns,
+                 bool (*cancelled)(void *), void *context, const char **ret_how,
+                 struct error **err)
+{
+    fake_point("wait-up", "before");
+    *ret_how = "agent";
+    return fake_failure(n->folder, "wait_up", err);
+}
