@@ -28,7 +28,7 @@ OURS = [
 # Foreign header → the only files that may include it.
 FOREIGN = {
     "liburing.h": ["engine/ring-uring.c"],
-    "libnbd.h": ["engine/source-nbd.c", "fusefs/*", "nbdplugin/reader-*", "bench/*", "tests/*"],
+    "libnbd.h": ["engine/reader-nbd.c", "fusefs/*", "nbdplugin/reader-*", "bench/*", "tests/*"],
     "xxhash.h": ["engine/digest.c"],
     "openssl/*": ["engine/digest.c"],
     "nbdkit-*.h": ["nbdplugin/*"],
