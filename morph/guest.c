@@ -7,11 +7,16 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "base/align.h"
 #include "base/fdio.h"
 #include "base/str.h"
 #include "morph/buffer.h"
 
 #define CONSOLE_TAIL 4096
+
+/* Files up to SMALL bytes are read by messages, which cost a hundredth of starting a transfer. */
+#define SMALL ((size_t)8 << 20)
+#define MESSAGE ((size_t)2 << 20)
 
 struct guest {
     guestfs_h *g;
@@ -260,7 +265,7 @@ int guest_subvolumes(struct guest *guest, const char *device, char ***ret_names,
 {
     struct guestfs_btrfssubvolume_list *list;
     char **names;
-    int r = guest_mount(guest, device, "/", "ro", err);
+    int r = guest_mount(guest, device, "/", "", err);
 
     if (r < 0)
         return r;
@@ -297,15 +302,56 @@ int guest_check_filesystem(struct guest *guest, const struct volume *volume, str
 int guest_mount(struct guest *guest, const char *device, const char *directory,
                 const char *options, struct error **err)
 {
-    if (guestfs_mount_options(guest->g, options, device, directory) == 0)
+    _cleanup_free_ char *all = str_format("ro%s%s", *options ? "," : "", options);
+
+    if (guestfs_mount_options(guest->g, all, device, directory) == 0)
         return 0;
-    guest_error(guest, err, "cannot mount a filesystem of the guest");
-    return -EIO;
+    return guest_error(guest, err, "cannot mount a filesystem of the guest");
+}
+
+int guest_make_writable(struct guest *guest, struct error **err)
+{
+    _cleanup_strings_ char **mounts = guestfs_mountpoints(guest->g); /* device, directory, … */
+
+    if (!mounts)
+        return guest_error(guest, err, "cannot list what is mounted");
+    for (char **m = mounts; m[0] && m[1]; m += 2) {
+        if (guestfs_remount(guest->g, m[1], GUESTFS_REMOUNT_RW, 1, -1) == 0)
+            continue;
+        return error_set(err, EROFS,
+                         "the guest's filesystem for %s cannot be made writable (%s); see that the "
+                         "disk is writable and the filesystem not damaged",
+                         m[1], guestfs_last_error(guest->g));
+    }
+    return 0;
 }
 
 int guest_unmount_all(struct guest *guest, struct error **err)
 {
     return guestfs_umount_all(guest->g) < 0 ? guest_error(guest, err, "cannot unmount") : 0;
+}
+
+/* `size` bytes of a file in pieces that fit into a message. */
+static int read_small(struct guest *guest, const char *path, size_t size, char **ret_data,
+                      size_t *ret_length, struct error **err)
+{
+    _cleanup_buffer_ struct buffer data = {0};
+
+    while (data.length < size) {
+        size_t length;
+        char *piece = guestfs_pread(guest->g, path, (int)MIN(size - data.length, MESSAGE),
+                                    (int64_t)data.length, &length);
+
+        if (!piece)
+            return guest_error(guest, err, path);
+        buffer_add(&data, piece, length);
+        free(piece);
+        if (length == 0)
+            break;
+    }
+    *ret_length = data.length;
+    *ret_data = buffer_steal(&data);
+    return 0;
 }
 
 static int op_read(void *self, const char *path, size_t max, char **ret_data, size_t *ret_length,
@@ -328,6 +374,8 @@ static int op_read(void *self, const char *path, size_t max, char **ret_data, si
         return -ENOENT;
     if (size < 0 || (uint64_t)size > max)
         return error_set(err, EFBIG, "the guest's file %s is larger than %zu bytes", path, max);
+    if ((size_t)size <= SMALL)
+        return read_small(guest, path, (size_t)size, ret_data, ret_length, err);
     data = guestfs_read_file(guest->g, path, ret_length);
     if (!data)
         return guest_error(guest, err, path);
@@ -402,7 +450,6 @@ int guest_space(struct guest *guest, const char *directory, struct guest_space *
         .bytes = (uint64_t)st->bavail * (uint64_t)(st->frsize > 0 ? st->frsize : st->bsize),
         .inodes = st->files > 0 ? (uint64_t)st->favail : UINT64_MAX,
         .id = (uint64_t)st->fsid,
-        .read_only = (st->flag & 1) != 0,
     };
     guestfs_free_statvfs(st);
     return 0;

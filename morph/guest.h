@@ -45,8 +45,11 @@ int guest_subvolumes(struct guest *guest, const char *device, char ***ret_names,
 /* -EUCLEAN with a sentence when an ext filesystem is marked as having errors. */
 int guest_check_filesystem(struct guest *guest, const struct volume *volume, struct error **err);
 
+/* Mounts read-only; guest_make_writable() turns all mounts read-write once the plan is made, so
+ * that a run that changes nothing leaves the disks as they were (but for journal replay). */
 int guest_mount(struct guest *guest, const char *device, const char *directory,
                 const char *options, struct error **err);
+int guest_make_writable(struct guest *guest, struct error **err);
 int guest_unmount_all(struct guest *guest, struct error **err);
 
 /* The mounted files; valid as long as the guest. */
@@ -56,7 +59,6 @@ struct guest_space {
     uint64_t bytes;  /* free */
     uint64_t inodes; /* free; UINT64_MAX where the filesystem has no fixed number */
     uint64_t id;     /* of the filesystem */
-    bool read_only;
 };
 
 int guest_space(struct guest *guest, const char *directory, struct guest_space *ret_space,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/accel.h"
 #include "morph/guest.h"
 #include "morph/options.h"
 #include "morph/plan.h"
@@ -77,12 +78,11 @@ static int apply_edit(struct guest *guest, const struct edit *edit, struct error
     return -EINVAL;
 }
 
-static int apply(struct guest *guest, const struct plan *plan, struct report *report,
+static int apply(struct guest *guest, const struct plan *plan, const struct report *report,
                  struct error **err)
 {
     int r = 0;
 
-    report_phase(report, "apply");
     for (size_t i = 0; r == 0 && i < plan->edit_count; i++) {
         r = apply_edit(guest, &plan->edits[i], err);
         if (r == 0)
@@ -95,14 +95,17 @@ static int apply(struct guest *guest, const struct plan *plan, struct report *re
 static int run(const struct options *o, struct report *report, struct facts *facts,
                struct plan *plan, bool *changed, struct error **err)
 {
+    const char *accel = o->accel;
+    int r = strcmp(accel, "auto") == 0 ? accel_choose(&accel) : 0;
     const struct guest_options guest_options = {.disks = o->disks,
                                                 .disk_count = o->disk_count,
                                                 .read_only = o->dry_run,
-                                                .kvm = o->kvm,
+                                                .kvm = strcmp(accel, "kvm") == 0,
                                                 .cache_dir = o->cache_dir};
     struct guest *guest = NULL;
-    int r;
 
+    if (r < 0)
+        return error_set(err, -r, "SLIPWAY_ACCEL must be kvm or tcg");
     report_phase(report, "launch");
     r = guest_open(&guest_options, &guest, err);
     if (r < 0)
@@ -114,8 +117,12 @@ static int run(const struct options *o, struct report *report, struct facts *fac
     if (r == 0)
         r = check_space(guest, plan, err);
     if (r == 0 && !o->dry_run && plan->edit_count > 0) {
-        *changed = true;
-        r = apply(guest, plan, report, err);
+        report_phase(report, "apply");
+        r = guest_make_writable(guest, err);
+        if (r == 0) {
+            *changed = true;
+            r = apply(guest, plan, report, err);
+        }
     }
     if (r < 0) {
         guest_abandon(guest);

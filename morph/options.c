@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <string.h>
 
+#include "base/align.h"
 #include "base/str.h"
 #include "morph/netconfig.h"
 
@@ -18,7 +19,7 @@ const char options_help[] =
     "  --root DEVICE          the root filesystem (/dev/sda1, /dev/vg0/root) when there are more\n"
     "  --dry-run              print what would be done and write nothing\n"
     "  --json                 progress as JSON lines on standard error, result on standard output\n"
-    "  --accel auto|kvm|tcg   how the appliance runs; auto: tcg unless SLIPWAY_ACCEL=kvm\n"
+    "  --accel auto|kvm|tcg   how the appliance runs; auto: kvm where it works\n"
     "  --help, --version\n"
     "\n"
     "exit status: 0 the guest is ready; 1 failed after changes may have begun, drop the draft;\n"
@@ -78,15 +79,15 @@ static int add_nic(struct options *o, const char *text, struct error **err)
 
 static int set_accel(struct options *o, const char *text, struct error **err)
 {
-    const char *environment = getenv("SLIPWAY_ACCEL");
+    static const char *const names[] = {"auto", "kvm", "tcg"};
 
-    if (strcmp(text, "auto") == 0)
-        o->kvm = environment && strcmp(environment, "kvm") == 0;
-    else if (strcmp(text, "kvm") == 0 || strcmp(text, "tcg") == 0)
-        o->kvm = strcmp(text, "kvm") == 0;
-    else
-        return error_set(err, EINVAL, "--accel '%s': choose auto, kvm or tcg", text);
-    return 0;
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            o->accel = names[i];
+            return 0;
+        }
+    }
+    return error_set(err, EINVAL, "--accel '%s': choose auto, kvm or tcg", text);
 }
 
 static int set_option(struct options *o, int option, struct error **err)
@@ -121,13 +122,12 @@ static int set_option(struct options *o, int option, struct error **err)
 int options_parse(int argc, char **argv, struct options *ret_options, struct error **err)
 {
     const char *cache = getenv("SLIPWAY_CACHE");
-    int option, r;
+    int option, r = 0;
 
-    *ret_options = (struct options){0};
+    *ret_options = (struct options){.accel = "auto"};
     ret_options->default_cache_dir =
         str_format("%s/guestfs", cache && *cache ? cache : "/var/cache/slipway");
     ret_options->cache_dir = ret_options->default_cache_dir;
-    r = set_accel(ret_options, "auto", err);
     optind = 1;
     opterr = 0;
     while (r == 0 && (option = getopt_long(argc, argv, "", long_options, NULL)) >= 0)

@@ -15,7 +15,7 @@ struct options {
     size_t nic_count;
     const char *root;      /* or NULL */
     const char *cache_dir; /* from the environment or the default */
-    bool kvm;
+    const char *accel;     /* "auto", "kvm" or "tcg"; static */
     bool dry_run;
     bool json;
     bool help;

@@ -31,13 +31,13 @@ static bool is_linux_filesystem(const char *type)
     return false;
 }
 
-/* Looks at one candidate, mounted read-only for the moment. */
+/* Looks at one candidate, mounted for the moment. */
 static int look(struct guest *guest, const struct volume *volume, const char *mountable,
                 struct root *root, struct error **err)
 {
     struct tree tree = guest_tree(guest);
 
-    if (guest_mount(guest, mountable, "/", "ro", NULL) < 0)
+    if (guest_mount(guest, mountable, "/", "", NULL) < 0)
         return 0; /* cannot be the root of a guest that ran */
     if (inspect_is_root(&tree)) {
         root->found++;
@@ -108,19 +108,9 @@ static int find_root(struct guest *guest, const char *wanted, const struct volum
 static int mount_one(struct guest *guest, const struct volume *volume, const char *mountable,
                      const char *directory, const char *options, struct error **err)
 {
-    struct guest_space space;
     int r = guest_check_filesystem(guest, volume, err);
 
-    if (r == 0)
-        r = guest_mount(guest, mountable, directory, options, err);
-    if (r == 0)
-        r = guest_space(guest, directory, &space, err);
-    if (r == 0 && space.read_only)
-        r = error_set(err, EROFS,
-                      "the guest's filesystem for %s can only be mounted read-only; see that the "
-                      "disk is writable and the filesystem not damaged",
-                      directory);
-    return r;
+    return r < 0 ? r : guest_mount(guest, mountable, directory, options, err);
 }
 
 static int mount_all(struct guest *guest, const struct root *root, struct facts *facts,
