@@ -130,6 +130,7 @@ int error_exit_code(int code)
     case ENOTCONN:
     case ENXIO:
     case ETIMEDOUT:
+    case ENODATA: /* a bitmap or export that is not there */
         return EXIT_CODE_SOURCE;
     case EBADMSG:
     case EPROTO:

@@ -5,8 +5,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "base/fdio.h"
-
 struct control {
     int fd;
     json_int_t last_id;
@@ -50,6 +48,22 @@ struct control *control_close(struct control *c)
     return NULL;
 }
 
+/* Like fdio_write_all, without SIGPIPE. */
+static int send_all(int fd, const char *data, size_t length)
+{
+    while (length > 0) {
+        ssize_t n = send(fd, data, length, MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        data += n;
+        length -= (size_t)n;
+    }
+    return 0;
+}
+
 static int control_send(struct control *c, json_t *request, struct error **err)
 {
     _cleanup_free_ char *text = json_dumps(request, JSON_COMPACT);
@@ -58,12 +72,7 @@ static int control_send(struct control *c, json_t *request, struct error **err)
 
     if (!text || asprintf(&line, "%s\n", text) < 0)
         return error_set_errno(err, ENOMEM, "cannot write a request to the engine");
-    r = strlen(line) > CONTROL_LINE_MAX ? -EMSGSIZE
-                                        : (int)send(c->fd, line, strlen(line), MSG_NOSIGNAL);
-    if (r >= 0 && (size_t)r < strlen(line))
-        r = fdio_write_all(c->fd, line + r, strlen(line) - (size_t)r);
-    else if (r == -1)
-        r = -errno;
+    r = strlen(line) > CONTROL_LINE_MAX ? -EMSGSIZE : send_all(c->fd, line, strlen(line));
     free(line);
     return r < 0 ? error_set_errno(err, -r, "cannot send a request to the engine") : 0;
 }
@@ -141,7 +150,7 @@ int control_call(struct control *c, const char *verb, json_t *args, control_even
                  void *context, json_t **ret_result, struct error **err)
 {
     json_int_t id = ++c->last_id;
-    json_t *message = json_pack("{s:I, s:s, s:O?}", "id", id, "verb", verb, "args", args);
+    json_t *message = json_pack("{s:I, s:s, s:O*}", "id", id, "verb", verb, "args", args);
     int r = message ? control_send(c, message, err)
                     : error_set_errno(err, ENOMEM, "cannot write a request to the engine");
 
