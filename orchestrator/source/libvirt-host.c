@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "orchestrator/source/libvirt-host.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -101,6 +102,7 @@ int host_init(struct host *host, const char *uri, struct error **err)
                          "\"%s\" does not name a host; "
                          "write qemu+ssh://USER@HOST/system",
                          uri);
+    host->command = query_value(uri, "command");
     host->keyfile = query_value(uri, "keyfile");
     no_verify = query_value(uri, "no_verify");
     host->no_verify = no_verify && strcmp(no_verify, "0") != 0;
@@ -110,6 +112,7 @@ int host_init(struct host *host, const char *uri, struct error **err)
 void host_done(struct host *host)
 {
     free(host->destination);
+    free(host->command);
     free(host->port);
     free(host->keyfile);
     memset(host, 0, sizeof(*host));
@@ -120,7 +123,7 @@ static size_t ssh_argv(const struct host *host, const char *argv[])
 {
     size_t n = 0;
 
-    argv[n++] = "ssh";
+    argv[n++] = host->command ? host->command : "ssh";
     argv[n++] = "-T";
     argv[n++] = "-oBatchMode=yes";
     argv[n++] = "-oConnectTimeout=20";
@@ -283,6 +286,7 @@ int host_tunnel_open(const struct host *host, const char *local_socket, const ch
                      pid_t *ret_pid, struct error **err)
 {
     _cleanup_free_ char *forward = str_format("%s:%s", local_socket, remote_socket);
+    _cleanup_close_ int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     struct proc_options options = PROC_OPTIONS_DEFAULT;
     const char *argv[ARGV_MAX];
     size_t n = ssh_argv(host, argv);
@@ -296,7 +300,10 @@ int host_tunnel_open(const struct host *host, const char *local_socket, const ch
     argv[n++] = "--";
     argv[n++] = host->destination;
     argv[n] = NULL;
-    options.new_session = true; /* outlives us: the engine goes on reading while we restart */
+    /* It outlives us (the engine goes on reading while we restart), so it must not hold on to
+     * whoever reads our output. */
+    options.new_session = true;
+    options.stdout_fd = options.stderr_fd = null_fd;
     r = proc_spawn((char *const *)argv, &options, ret_pid, err);
     return r < 0 ? r : tunnel_wait(host, local_socket, *ret_pid, err);
 }

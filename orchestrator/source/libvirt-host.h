@@ -12,6 +12,7 @@
 
 struct host {
     char *destination; /* "user@name" for ssh; NULL: this machine */
+    char *command;     /* the ssh program; NULL: "ssh" */
     char *port;        /* NULL: ssh's own */
     char *keyfile;     /* NULL: ssh's own */
     bool no_verify;    /* the URI says no_verify=1: unknown host keys are accepted */

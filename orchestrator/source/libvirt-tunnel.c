@@ -32,7 +32,7 @@ int tunnel_open(struct source *source, json_t *private, const char *const socket
 
     if (host_is_local(&source->host))
         return 0;
-    directory = str_format(HOST_DIRECTORY_PREFIX "tunnel-%s", token);
+    directory = str_format(HOST_DIRECTORY_PREFIX "tunnel-%s-%s", uuid, token);
     r = snapshot_note(source, private,
                       json_pack("{ss ss ss}", "kind", "tunnel", "vm", uuid, "directory", directory),
                       err);

@@ -29,6 +29,12 @@ class Lab:
         defer(libvirtd.stop, name, work)
         self.uri = uri or self.own_uri
         self.journal = work / f"{name}.journal.json"
+        defer(self._clean_up)
+
+    def _clean_up(self):
+        """A test that failed leaves nothing behind either."""
+        if self.things():
+            self.probe("cleanup", expect=None)
 
     def virsh(self, *words, **options):
         return run("virsh", "-q", "-c", self.own_uri, *words, **options)
@@ -153,16 +159,15 @@ class VM:
 
     def leftovers(self):
         """Everything of ours that can be seen on the source: directories, processes, job, …"""
-        mark = f"slipway-{self.uuid()}"
-        found = [name for name in os.listdir(HELD)
-                 if name.startswith(mark) or name.startswith("slipway-tunnel-")]
+        marks = (f"slipway-{self.uuid()}", f"slipway-tunnel-{self.uuid()}")
+        found = [name for name in os.listdir(HELD) if name.startswith(marks)]
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open(f"/proc/{pid}/cmdline", "rb") as file:
                     command = file.read().decode(errors="replace")
             except OSError:
                 continue
-            if f"{HELD}/{mark}" in command or f"{HELD}/slipway-tunnel-" in command:
+            if any(f"{HELD}/{mark}" in command for mark in marks):
                 found.append(f"process {pid}: " + command.replace("\0", " "))
         if "<domainbackup" in self.lab.virsh("backup-dumpxml", self.name, expect=None, quiet=True):
             found.append("a backup job")
