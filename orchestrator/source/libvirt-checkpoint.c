@@ -141,9 +141,28 @@ int checkpoint_delete(struct source *source, virDomainPtr domain, const char *na
     return 0;
 }
 
-/* Calls visit with the name of each checkpoint of ours until it fails. */
-static int each_of_ours(virDomainPtr domain, int (*visit)(const char *name, void *context),
-                        void *context, struct error **err)
+int checkpoint_drop_since(struct source *source, virDomainPtr domain, const char *since,
+                          const char *keep, struct error **err)
+{
+    _cleanup_free_ char *name = checkpoint_of_id(since);
+    _cleanup_checkpoint_ virDomainCheckpointPtr checkpoint = NULL;
+    int r;
+
+    if (!name || (keep && strcmp(name, keep) == 0) ||
+        checkpoint_lookup(domain, name, &checkpoint) < 0)
+        return 0;
+    r = checkpoint_delete(source, domain, name, err);
+    return r < 0 ? r : virt_forget(source, checkpoint_key(name), err);
+}
+
+static bool has_token(const char *name, const char *token)
+{
+    return str_starts(name, CHECKPOINT_PREFIX) && strcmp(strrchr(name, '-') + 1, token) == 0;
+}
+
+/* Checkpoints that libvirt knows. */
+static int delete_known_token(struct source *source, virDomainPtr domain, const char *token,
+                              struct error **err)
 {
     virDomainCheckpointPtr *all = NULL;
     int r = 0, count = virDomainListAllCheckpoints(domain, &all, 0);
@@ -154,53 +173,12 @@ static int each_of_ours(virDomainPtr domain, int (*visit)(const char *name, void
     for (int i = 0; i < count; i++) {
         const char *name = virDomainCheckpointGetName(all[i]);
 
-        if (r == 0 && str_starts(name, CHECKPOINT_PREFIX))
-            r = visit(name, context);
+        if (r == 0 && has_token(name, token))
+            r = checkpoint_delete(source, domain, name, err);
         virDomainCheckpointFree(all[i]);
     }
     free(all);
     return r;
-}
-
-struct prune {
-    struct source *source;
-    virDomainPtr domain;
-    const char *keep;
-    const char *since;
-    const char *token;
-    struct error **err;
-};
-
-static int prune_one(const char *name, void *context)
-{
-    struct prune *p = context;
-    int r;
-
-    if (p->keep && strcmp(name, p->keep) == 0)
-        return 0;
-    r = checkpoint_delete(p->source, p->domain, name, p->err);
-    /* Only the key of `since` is surely one of this journal. */
-    if (r == 0 && p->since && strcmp(name, p->since) == 0)
-        r = virt_forget(p->source, checkpoint_key(name), p->err);
-    return r;
-}
-
-int checkpoint_prune(struct source *source, virDomainPtr domain, const char *keep,
-                     const char *since, struct error **err)
-{
-    _cleanup_free_ char *older = checkpoint_of_id(since);
-    struct prune p = {.source = source, .domain = domain, .keep = keep, .since = older, .err = err};
-
-    return each_of_ours(domain, prune_one, &p, err);
-}
-
-static int delete_if_token(const char *name, void *context)
-{
-    struct prune *p = context;
-    const char *dash = strrchr(name, '-');
-
-    return strcmp(dash + 1, p->token) == 0 ? checkpoint_delete(p->source, p->domain, name, p->err)
-                                           : 0;
 }
 
 /* Bitmaps in images whose checkpoint libvirt has forgotten (or never knew). */
@@ -232,8 +210,7 @@ static int delete_stored_token(struct source *source, virDomainPtr domain, const
 int checkpoint_delete_token(struct source *source, virDomainPtr domain, const char *token,
                             struct error **err)
 {
-    struct prune p = {.source = source, .domain = domain, .token = token, .err = err};
-    int r = each_of_ours(domain, delete_if_token, &p, err);
+    int r = delete_known_token(source, domain, token, err);
 
     if (r < 0 || virt_power(domain) != SOURCE_OFF)
         return r;

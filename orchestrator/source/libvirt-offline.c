@@ -149,7 +149,7 @@ int offline_begin(struct source *source, const json_t *description, const char *
     return r < 0 ? error_prefix(err, "VM \"%s\"", text_of(description, "name")) : 0;
 }
 
-static bool all_answer(struct source *source, const json_t *private)
+bool offline_serves(struct source *source, const json_t *private)
 {
     const json_t *disks = json_object_get(private, "disks"), *disk;
     size_t i;
@@ -174,7 +174,7 @@ bool offline_resumes(struct source *source, const json_t *description, const jso
 
     return expected && text_of(private, "directory") &&
            image_stamp(source, disks, &stamp, NULL) == 0 && strcmp(stamp, expected) == 0 &&
-           all_answer(source, private);
+           offline_serves(source, private);
 }
 
 int offline_stop(struct source *source, const char *directory, struct error **err)

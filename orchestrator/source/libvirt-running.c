@@ -172,19 +172,24 @@ static char *checkpoint_xml(const struct plan *plan)
     return text;
 }
 
-/* A job that is not ours is left alone; one of ours that nobody resumes is a left-over. */
-static int clear_the_way(struct source *source, virDomainPtr domain, struct error **err)
+/* Whoever began a job ends it: resumed ones do not come here, left-over ones are in the journal of
+ * the one who left them. */
+static int check_way_is_free(virDomainPtr domain, struct error **err)
 {
     _cleanup_free_ char *directory = running_job_directory(domain);
+    const char *name = virDomainGetName(domain);
 
     if (!directory)
         return 0;
-    if (!*directory)
+    if (*directory)
         return error_set(err, EBUSY,
-                         "VM \"%s\" has a backup job of another program; wait until it has ended "
-                         "(virsh domjobinfo %s)",
-                         virDomainGetName(domain), virDomainGetName(domain));
-    return running_stop(source, domain, directory, err);
+                         "VM \"%s\" is being read by another migration (in %s); wait until that "
+                         "has synchronised or cancel it; if there is none, virsh domjobabort %s",
+                         name, directory, name);
+    return error_set(err, EBUSY,
+                     "VM \"%s\" has a backup job of another program; wait until it has ended "
+                     "(virsh domjobinfo %s)",
+                     name, name);
 }
 
 /* Journals what will be there, and names it. */
@@ -248,7 +253,7 @@ int running_begin(struct source *source, virDomainPtr domain, const json_t *desc
                   const char *since, json_t *private, struct error **err)
 {
     _cleanup_(plan_done) struct plan plan = {.since = checkpoint_of_id(since)};
-    int r = clear_the_way(source, domain, err);
+    int r = check_way_is_free(domain, err);
 
     if (r == 0)
         r = plan_disks(source, domain, description, &plan, err);

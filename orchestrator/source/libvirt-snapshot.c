@@ -103,15 +103,16 @@ static int stop_serving(struct source *source, virDomainPtr domain, const json_t
         return r;
     if (strcmp(mode, "off") == 0)
         return offline_stop(source, directory, err);
+    if (!domain)
+        return host_remove_directory(&source->host, directory, err);
     return running_stop(source, domain, directory, err);
 }
 
-static int keep_only_this(struct source *source, virDomainPtr domain, const json_t *private,
-                          struct error **err)
+static int drop_older(struct source *source, virDomainPtr domain, const json_t *private,
+                      struct error **err)
 {
-    const char *checkpoint = text_of(private, "checkpoint");
-
-    return checkpoint_prune(source, domain, checkpoint, text_of(private, "since"), err);
+    return checkpoint_drop_since(source, domain, text_of(private, "since"),
+                                 text_of(private, "checkpoint"), err);
 }
 
 static int drop_this(struct source *source, virDomainPtr domain, const json_t *private,
@@ -126,23 +127,25 @@ static int drop_this(struct source *source, virDomainPtr domain, const json_t *p
     return r < 0 ? r : virt_forget(source, checkpoint_key(checkpoint), err);
 }
 
-/* Ends a point in time of which nothing but its private is known. */
+/* Ends a point in time of which nothing but its private is known.  domain: NULL when it was
+ * removed from the source meanwhile, with its checkpoints. */
 static int end_private(struct source *source, virDomainPtr domain, const json_t *private,
                        bool committed, struct error **err)
 {
     const char *mode = text_of(private, "mode");
-    bool running = mode && strcmp(mode, "running") == 0;
+    bool running = domain && mode && strcmp(mode, "running") == 0;
     int r = stop_serving(source, domain, private, err);
 
     /* A VM that is off keeps its checkpoint: a restarted source goes on recording into it. */
     if (r == 0 && running && committed)
-        r = keep_only_this(source, domain, private, err);
+        r = drop_older(source, domain, private, err);
     else if (r == 0 && running)
         r = drop_this(source, domain, private, err);
     return r < 0 ? r : snapshot_forget(source, private, err);
 }
 
-/* A VM that was started while its images were read did not hold still. */
+/* A VM that was started while its images were read did not hold still.  Once the servers are ended
+ * nobody asks any more, so that an end that is repeated can succeed. */
 static int check_stood_still(struct source *source, virDomainPtr domain, const json_t *private,
                              struct error **err)
 {
@@ -150,7 +153,7 @@ static int check_stood_still(struct source *source, virDomainPtr domain, const j
     _cleanup_json_ json_t *vm = NULL;
     int r;
 
-    if (!mode || strcmp(mode, "off") != 0)
+    if (!domain || !mode || strcmp(mode, "off") != 0 || !offline_serves(source, private))
         return 0;
     r = virt_describe_domain(domain, &vm, err);
     if (r < 0 || (virt_power(domain) == SOURCE_OFF && offline_resumes(source, vm, private)))
@@ -233,11 +236,11 @@ static int end_snapshot(struct source *source, const char *vm, const json_t *pri
                         bool committed, struct error **err)
 {
     _cleanup_domain_ virDomainPtr domain = NULL;
-    _cleanup_error_ struct error *moved = NULL;
-    int r = virt_domain(source, vm, &domain, err), moved_r = 0;
+    _cleanup_error_ struct error *moved = NULL, *missing = NULL;
+    int r = virt_domain(source, vm, &domain, &missing), moved_r = 0;
 
-    if (r < 0)
-        return r;
+    if (r < 0 && r != -ENOENT)
+        return error_move(err, &missing);
     if (committed)
         moved_r = check_stood_still(source, domain, private, &moved);
     r = end_private(source, domain, private, committed, err);

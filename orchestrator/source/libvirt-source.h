@@ -119,9 +119,10 @@ int checkpoint_lookup(virDomainPtr domain, const char *name,
 /* Deletes checkpoint and bitmaps, running or off, whole or broken.  0 when there is nothing. */
 int checkpoint_delete(struct source *source, virDomainPtr domain, const char *name,
                       struct error **err);
-/* Deletes all checkpoints of ours but `keep` and takes that of `since` out of the journal. */
-int checkpoint_prune(struct source *source, virDomainPtr domain, const char *keep,
-                     const char *since, struct error **err);
+/* Deletes the checkpoint behind `since`, unless it is `keep`, and takes it out of the journal.
+ * Other checkpoints of ours may belong to another migration of the same VM. */
+int checkpoint_drop_since(struct source *source, virDomainPtr domain, const char *since,
+                          const char *keep, struct error **err);
 /* Deletes what is journalled under this token. */
 int checkpoint_delete_token(struct source *source, virDomainPtr domain, const char *token,
                             struct error **err);
@@ -160,6 +161,9 @@ char *running_job_directory(virDomainPtr domain);
 
 int offline_begin(struct source *source, const json_t *description, const char *since,
                   json_t *private, struct error **err);
+/* True while the servers answer. */
+bool offline_serves(struct source *source, const json_t *private);
+/* True while they answer and the images are what they were. */
 bool offline_resumes(struct source *source, const json_t *description, const json_t *private);
 int offline_stop(struct source *source, const char *directory, struct error **err);
 

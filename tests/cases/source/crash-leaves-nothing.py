@@ -4,6 +4,8 @@
 """A program that dies in the middle of a point in time leaves nothing that the journal cannot
 remove, and does not stand in the way of the next one."""
 
+from pathlib import Path
+
 from case import check, require, run
 from sourcevm import Lab
 
@@ -18,10 +20,12 @@ check(vm.leftovers() == [] and lab.things() == [], f"running: nothing is left: {
 lab.probe("cleanup")
 
 vm.begin("--die", expect=99)
+check("another migration" in vm.begin(expect=6), "whoever is not told to resume keeps off")
+lab.probe("cleanup")
 next_one = vm.begin()
 vm.pull(next_one)
 vm.end("committed")
-check(vm.checkpoints() == [next_one["id"]], "the next commit removes the orphan's checkpoint")
+check(vm.checkpoints() == [next_one["id"]], "only the committed checkpoint is there")
 
 vm.stop()
 vm.begin("--since", next_one["id"], "--die", expect=99)
@@ -32,9 +36,11 @@ check(vm.bitmaps("vda") == [], "no bitmap is left in the image")
 
 # A VM that was removed meanwhile.
 vm.start()
-vm.begin("--die", expect=99)
+last = vm.begin()
 lab.virsh("destroy", vm.name)
 lab.virsh("undefine", vm.name, "--checkpoints-metadata")
+vm.end("dropped")
+check(not Path(last["directory"]).exists(), "a point in time of a VM that is gone can be ended")
 lab.probe("cleanup")
 check(lab.things() == [], "things of a VM that is gone are gone")
 

@@ -4,7 +4,7 @@
 """A VM that is off is read with the bitmaps that QEMU stored; when the source is started again
 after that, its deltas go on without a full compare; shutdown policies do what they say."""
 
-from case import check, require
+from case import check, require, run
 from sourcevm import Lab
 
 require("root", "libvirtd", "qemu-system-x86_64", "qemu-nbd")
@@ -33,6 +33,12 @@ check(vm.leftovers() == [f"checkpoint {first['id']}"],
       f"only the checkpoint stays: {vm.leftovers()}")
 check(vm.begin("--since", final["id"])["id"] == final["id"], "same bytes, same id")
 vm.end("dropped")
+
+# The images were written behind our back: said once, and the end can be repeated.
+vm.begin("--since", final["id"])
+run("touch", vm.image("vda"))
+check("while they were read" in vm.end("committed", expect=6), "not what it was")
+vm.end("committed")
 
 # The cutover failed: the source runs again, from the point in time that was read while it was off.
 lab.probe("start", vm.name)
