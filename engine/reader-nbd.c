@@ -254,6 +254,10 @@ static int nbd_reader_open(const char *uri, const char *bitmap, uint64_t timeout
     n->reader.ops = &nbd_ops;
     n->nbd = nbd_create();
     r = n->nbd ? 0 : error_set(err, ENOMEM, "cannot read %s: %s", uri, nbd_get_error());
+    /* libnbd clears each buffer before a read unless told not to: a quarter of the loop's CPU time.
+     * A failed read's buffer is never looked at here. */
+    if (r == 0 && nbd_set_pread_initialize(n->nbd, false) < 0)
+        r = error_set(err, EINVAL, "cannot read %s: %s", uri, nbd_get_error());
     if (r == 0 && (nbd_add_meta_context(n->nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) < 0 ||
                    (bitmap && nbd_add_meta_context(n->nbd, bitmap) < 0) ||
                    nbd_set_uri_allow_local_file(n->nbd, true) < 0))
