@@ -110,15 +110,17 @@ int job_transition(struct daemon *d, struct job *job, enum job_state to, const s
 {
     const char *from = job_state_name(job->state), *text;
     int failed_state = to == JOB_FAILED ? (int)job->state : -1, code, r;
-    _cleanup_json_ json_t *row = NULL, *event = NULL;
+    _cleanup_json_ json_t *row = NULL, *event = NULL, *facts = json_copy(job->facts);
     _cleanup_free_ char *detail = str_format("%s:%s", from, job_state_name(to));
+    json_t *old_facts;
     int64_t seq = 0;
 
     if (!job_may_follow(job->state, to))
         return error_set(err, EPERM, "migration %s cannot go from %s to %s", job->name, from,
                          job_state_name(to));
     error_after(job, to, why, &code, &text);
-    row = job_row(job, to, failed_state, job->facts, code, text);
+    json_object_del(facts, "step_done");
+    row = job_row(job, to, failed_state, facts, code, text);
     event = state_event(from, to, why ? text : NULL);
     job_trace("before-journal", detail);
     r = journal_put_migration(d->journal, row, from, event, &seq, err);
@@ -135,8 +137,11 @@ int job_transition(struct daemon *d, struct job *job, enum job_state to, const s
     job->error_code = code;
     job->failed_state = failed_state;
     job->state = to;
+    old_facts = job->facts;
+    job->facts = steal_ptr(facts);
     memset(&job->progress, 0, sizeof(job->progress));
     pthread_mutex_unlock(&d->lock);
+    json_decref(old_facts);
     events_publish(d->events, job->name, seq, steal_ptr(event));
     return 0;
 }

@@ -55,9 +55,9 @@ static bool pass_has_snapshot(const json_t *pass)
     return field_string(pass, "snapshot", NULL) != NULL;
 }
 
-/* Tells the source how the pass ended, then the journal. */
+/* Tells the source how the pass ended, then the journal.  done: that was the work of this state. */
 static int pass_end(struct run *run, int64_t id, struct source_snapshot *snapshot, bool committed,
-                    struct error **err)
+                    bool done, struct error **err)
 {
     int r = run_open_source(run, err);
 
@@ -66,6 +66,10 @@ static int pass_end(struct run *run, int64_t id, struct source_snapshot *snapsho
         return r;
     }
     r = run->ops->snapshot_end(run->source, run->job->vm, snapshot, committed, err);
+    if (r < 0)
+        return r;
+    if (done)
+        r = job_set_fact(run->daemon, run->job, "step_done", json_true(), err);
     if (r < 0)
         return r;
     return committed ? journal_end_pass(run->daemon->journal, id, err)
@@ -83,7 +87,7 @@ int pass_discard(struct run *run, struct error **err)
     if (pass_has_snapshot(pass)) {
         bool committed = json_is_integer(json_object_get(pass, "generation"));
 
-        return pass_end(run, id, snapshot_of_pass(pass), committed, err);
+        return pass_end(run, id, snapshot_of_pass(pass), committed, false, err);
     }
     r = leftovers_clean(run, id, err);
     return r < 0 ? r : journal_drop_pass(run->daemon->journal, id, err);
@@ -105,7 +109,7 @@ static int pass_finish_committed(struct run *run, const json_t *pass, int64_t ge
         r = journal_commit_pass(run->daemon->journal, id, generation, NULL, 0, err);
     if (r == 0)
         r = remember_generation(run, generation, err);
-    return r < 0 ? r : pass_end(run, id, snapshot_of_pass(pass), true, err);
+    return r < 0 ? r : pass_end(run, id, snapshot_of_pass(pass), true, true, err);
 }
 
 /* Freezes the source (or takes the snapshot of the interrupted pass up again). */
@@ -193,7 +197,7 @@ static int pass_copy(struct run *run, int64_t id, struct source_snapshot *snapsh
         source_snapshot_free(snapshot);
         return r;
     }
-    return pass_end(run, id, snapshot, true, err);
+    return pass_end(run, id, snapshot, true, true, err);
 }
 
 static int pass_begin(struct run *run, const char *kind, const char *since, json_t *pass,
@@ -230,6 +234,9 @@ static int pass_run(struct run *run, const char *kind, struct error **err)
     int64_t id;
     int r = journal_open_pass(run->daemon->journal, run->job->name, &pass, err);
 
+    if (job_fact(run->job, "step_done"))
+        return r == 0 && pass ? journal_end_pass(run->daemon->journal,
+                                                 field_integer(pass, "id", 0), err) : r;
     if (r == 0)
         r = status_for_pass(run, pass, &status, err);
     if (r == 0)

@@ -4,6 +4,7 @@
  * at what is there (source, engine, node) and does only what is missing.
  *
  * Facts a job remembers across restarts (struct job.facts):
+ *   step_done   the work of this state is done, only the transition is missing; forgotten by it
  *   made        targets and store are ours, so cancelling may remove them
  *   generation  newest committed generation
  *   source_was  "running" or "off" when the cutover began; the source is put back to that
