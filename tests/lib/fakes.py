@@ -13,8 +13,9 @@ import socket
 import sqlite3
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
-from case import build, check, defer, source, stop
+from case import build, check, defer, stop, work
 
 daemon_program = build / "tests" / "fake" / "slipwayd-fake"
 cli_program = build / "orchestrator" / "slipway"
@@ -183,3 +184,48 @@ class Platform:
         check(result.returncode == expect,
               f"slipway {argv[0]} ended with {result.returncode}, expected {expect}")
         return result.stdout if expect == 0 or "--json" in argv else result.stderr
+
+
+def _drive(p, step, **environment):
+    """Calls step(p) until it is true, across one death of the daemon.  True when it died."""
+    died = False
+    p.start(**environment)
+    deadline = time.monotonic() + 60
+    while True:
+        check(time.monotonic() < deadline, f"{p.folder} comes to its end within a minute")
+        try:
+            if step(p):
+                return died
+        except (OSError, http.client.HTTPException):
+            p.daemon.wait(10)
+            check(not died, "the daemon dies only once")
+            died = True
+            p.start()
+
+
+def kill_everywhere(step, check_end, prepare=lambda p: None, every=1):
+    """Runs a story once to learn its points, then once for each of them with slipwayd killed there.
+
+    step(p) does the next thing and is true at the end of the story, check_end(p, what) looks at
+    the outcome."""
+    def tell(number, name):
+        p = Platform(work / f"k{number}")
+        prepare(p)
+        died = _drive(p, step, **({"SLIPWAY_CRASH_AT": number} if number else
+                                  {"SLIPWAY_POINTS": work / "points"}))
+        check_end(p, f"killed at {name}")
+        check(died == bool(number), f"point {number} {name} was reached")
+        stop(p.daemon, grace=20)
+
+    tell(0, "no point")
+    points = [line.split(" ", 1) for line in (work / "points").read_text().splitlines()]
+    print(f"{len(points)} points", flush=True)
+    failures = 0
+    with ThreadPoolExecutor(2) as pool:
+        for future in [pool.submit(tell, int(n), name) for n, name in points[::every]]:
+            try:
+                future.result()
+            except SystemExit as failure:
+                print(failure, flush=True)
+                failures += 1
+    check(failures == 0, f"{failures} of {len(points[::every])} kills went wrong")
