@@ -71,10 +71,14 @@ static char *why_full(const json_t *disk, bool tracks, const char *since, const 
                           name,
                           strcmp(text_of(disk, "format"), "qcow2") == 0 ? "qcow2 version 2"
                                                                         : text_of(disk, "format"));
-    if (!since || !bitmaps)
-        return str_format("the last checkpoint%s%s is not on the source any more, so the whole of "
+    if (!since)
+        return str_format("the last point in time was taken while the VM was off and has no "
+                          "checkpoint, so the whole of disk %s is compared",
+                          name);
+    if (!bitmaps)
+        return str_format("the last checkpoint %s is not on the source any more, so the whole of "
                           "disk %s is compared",
-                          since ? " " : "", since ? since : "", name);
+                          since, name);
     if (!size)
         return str_format("disk %s was not part of checkpoint %s, so the whole disk is compared",
                           name, since);
@@ -192,8 +196,42 @@ static int check_way_is_free(virDomainPtr domain, struct error **err)
                      name, name);
 }
 
+/*
+ * The directory that libvirt keeps for one running QEMU, the only place where a confined QEMU may
+ * make a socket.  libvirt removes it with the domain.  NULL when it is not where it should be.
+ */
+static char *confined_directory(struct source *source, virDomainPtr domain)
+{
+    static const char script[] = "for d in /var/lib/libvirt/qemu/domain-\"$1\"-*; do\n"
+                                 "  case ${d#*/domain-\"$1\"-} in\n"
+                                 "  \"$2\"*) [ -d \"$d\" ] && printf %s \"$d\" && exit 0;;\n"
+                                 "  esac\n"
+                                 "done";
+    _cleanup_free_ char *id = str_format("%u", virDomainGetID(domain));
+    /* libvirt shortens long names. */
+    _cleanup_free_ char *name = str_format("%.20s", virDomainGetName(domain));
+    const char *args[] = {id, name, NULL};
+    char *directory = NULL;
+
+    if (host_script(&source->host, script, args, IMAGE_TIMEOUT, &directory, NULL) == 0 &&
+        *directory)
+        return directory;
+    free(directory);
+    return NULL;
+}
+
+static char *choose_socket(struct source *source, virDomainPtr domain, const char *directory,
+                           const char *token)
+{
+    _cleanup_free_ char *place = source->qemu_confined ? confined_directory(source, domain) : NULL;
+
+    return place ? str_format("%s/slipway-%s.sock", place, token)
+                 : str_format("%s/nbd.sock", directory);
+}
+
 /* Journals what will be there, and names it. */
-static int announce(struct source *source, struct plan *plan, json_t *private, struct error **err)
+static int announce(struct source *source, virDomainPtr domain, struct plan *plan, json_t *private,
+                    struct error **err)
 {
     const char *uuid = text_of(private, "vm");
     _cleanup_free_ char *token = snapshot_token(), *id = NULL;
@@ -214,7 +252,7 @@ static int announce(struct source *source, struct plan *plan, json_t *private, s
         json_object_set_new(private, "checkpoint", json_string(id));
     }
     plan->directory = snapshot_directory(uuid, token);
-    plan->socket = str_format("%s/nbd.sock", plan->directory);
+    plan->socket = choose_socket(source, domain, plan->directory, token);
     r = snapshot_note(
         source, private,
         json_pack("{ss ss ss}", "kind", "backup-job", "vm", uuid, "directory", plan->directory),
@@ -258,7 +296,7 @@ int running_begin(struct source *source, virDomainPtr domain, const json_t *desc
     if (r == 0)
         r = plan_disks(source, domain, description, &plan, err);
     if (r == 0)
-        r = announce(source, &plan, private, err);
+        r = announce(source, domain, &plan, private, err);
     if (r == 0)
         r = host_make_directory(&source->host, plan.directory, source->qemu_owner, err);
     if (r == 0)
@@ -272,18 +310,18 @@ int running_begin(struct source *source, virDomainPtr domain, const json_t *desc
 
 char *running_job_directory(virDomainPtr domain)
 {
-    _cleanup_free_ char *xml = virDomainBackupGetXMLDesc(domain, 0), *socket = NULL;
+    _cleanup_free_ char *xml = virDomainBackupGetXMLDesc(domain, 0), *scratch = NULL;
     char *slash;
 
     if (!xml)
         return NULL;
-    socket = xml_backup_socket(xml);
-    slash = socket ? strrchr(socket, '/') : NULL;
+    scratch = xml_backup_scratch(xml);
+    slash = scratch ? strrchr(scratch, '/') : NULL;
     if (slash)
         *slash = '\0';
-    if (!slash || !host_own_directory(socket))
+    if (!slash || !host_own_directory(scratch))
         return str_dup("");
-    return steal_ptr(socket);
+    return steal_ptr(scratch);
 }
 
 bool running_resumes(struct source *source, virDomainPtr domain, const json_t *private)

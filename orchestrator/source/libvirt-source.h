@@ -19,8 +19,8 @@
  *
  * Things in the journal (all have "vm": uuid):
  *   {kind: "checkpoint", token}          the checkpoint slipway-*-TOKEN and its bitmaps
- *   {kind: "backup-job", directory}      the job whose socket is in directory, and directory
- *   {kind: "nbd-server", directory}      qemu-nbd processes with sockets in directory, and
+ *   {kind: "backup-job", directory}      the job whose scratch files are in directory, and
+ * directory {kind: "nbd-server", directory}      qemu-nbd processes with sockets in directory, and
  * directory {kind: "tunnel", directory}          the ssh with its socket in directory (on this
  * machine), and directory
  *
@@ -46,7 +46,8 @@
 struct source {
     virConnectPtr conn;
     char *uri;
-    char *qemu_owner; /* "UID:GID" of QEMU processes, or NULL when libvirt does not say */
+    char *qemu_owner;   /* "UID:GID" of QEMU processes, or NULL when libvirt does not say */
+    bool qemu_confined; /* by AppArmor or SELinux: QEMU may not make sockets where it likes */
     struct host host;
     struct source_journal journal; /* add == NULL: nothing is journalled */
 };

@@ -291,11 +291,18 @@ int xml_checkpoint_keep(const char *xml, const json_t *disks, char **ret_xml, st
     return 0;
 }
 
-char *xml_backup_socket(const char *xml)
+char *xml_backup_scratch(const char *xml)
 {
     _cleanup_doc_ xmlDocPtr doc = parse(xml, "domainbackup");
+    xmlNodePtr disks = doc ? child(xmlDocGetRootElement(doc), "disks") : NULL;
 
-    return doc ? attribute(child(xmlDocGetRootElement(doc), "server"), "socket") : NULL;
+    for (xmlNodePtr d = child(disks, "disk"); d; d = next(d, "disk")) {
+        char *file = attribute(child(d, "scratch"), "file");
+
+        if (file)
+            return file;
+    }
+    return NULL;
 }
 
 /* "+64055:+108" (a leading + says: a number, not a name) → "64055:108". */
@@ -335,4 +342,18 @@ char *xml_qemu_owner(const char *xml)
             return owner;
     }
     return NULL;
+}
+
+bool xml_qemu_confined(const char *xml)
+{
+    _cleanup_doc_ xmlDocPtr doc = parse(xml, "capabilities");
+    xmlNodePtr host = doc ? child(xmlDocGetRootElement(doc), "host") : NULL;
+
+    for (xmlNodePtr s = child(host, "secmodel"); s; s = next(s, "secmodel")) {
+        _cleanup_free_ char *model = content(child(s, "model"));
+
+        if (model && (strcmp(model, "apparmor") == 0 || strcmp(model, "selinux") == 0))
+            return true;
+    }
+    return false;
 }

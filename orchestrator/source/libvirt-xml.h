@@ -3,6 +3,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include "base/error.h"
 
 /*
@@ -21,8 +22,11 @@ int xml_checkpoint_disks(const char *xml, json_t **ret_disks, struct error **err
 /* The same <domaincheckpoint>, tracking only the disks that are keys of `disks`.  Caller frees. */
 int xml_checkpoint_keep(const char *xml, const json_t *disks, char **ret_xml, struct error **err);
 
-/* The unix socket of a <domainbackup>, or NULL when it has none.  Caller frees. */
-char *xml_backup_socket(const char *xml);
+/* The first scratch file of a <domainbackup>, or NULL when it has none.  Caller frees. */
+char *xml_backup_scratch(const char *xml);
 
 /* The numeric owner "UID:GID" of QEMU processes in <capabilities>, or NULL.  Caller frees. */
 char *xml_qemu_owner(const char *xml);
+
+/* True when <capabilities> say that AppArmor or SELinux confine QEMU. */
+bool xml_qemu_confined(const char *xml);

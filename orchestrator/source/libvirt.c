@@ -141,8 +141,10 @@ static int source_connect(struct source *source, struct error **err)
     /* Detects a dead host; without effect (and not supported) on local connections. */
     virConnectSetKeepAlive(source->conn, 10, 6);
     capabilities = virConnectGetCapabilities(source->conn);
-    if (capabilities)
-        source->qemu_owner = xml_qemu_owner(capabilities);
+    if (!capabilities)
+        return virt_error(err, "cannot read the capabilities of source %s", source->uri);
+    source->qemu_owner = xml_qemu_owner(capabilities);
+    source->qemu_confined = xml_qemu_confined(capabilities);
     return 0;
 }
 

@@ -115,18 +115,30 @@ static void keeps_only_the_given_disks(void **state)
     assert_non_null(json_object_get(disks, "vda"));
 }
 
-static void finds_socket_and_owner(void **state)
+static void finds_scratch_and_owner(void **state)
 {
-    _cleanup_free_ char *socket = xml_backup_socket(
-        "<domainbackup mode='pull'><server transport='unix' socket='/x/nbd.sock'/></domainbackup>");
+    _cleanup_free_ char *scratch = xml_backup_scratch(
+        "<domainbackup mode='pull'><server transport='unix' socket='/x/nbd.sock'/><disks>"
+        "<disk name='vda' backup='no'/><disk name='vdb'><scratch file='/y/vdb'/></disk></disks>"
+        "</domainbackup>");
     _cleanup_free_ char *owner = xml_qemu_owner(
         "<capabilities><host><secmodel><model>apparmor</model><doi>0</doi></secmodel><secmodel>"
         "<model>dac</model><baselabel type='kvm'>+64055:+108</baselabel></secmodel></host>"
         "</capabilities>");
 
-    assert_string_equal(socket, "/x/nbd.sock");
+    assert_string_equal(scratch, "/y/vdb");
     assert_string_equal(owner, "64055:108");
-    assert_null(xml_backup_socket("<domainbackup mode='push'/>"));
+    assert_null(xml_backup_scratch("<domainbackup mode='push'/>"));
+}
+
+static void sees_confinement(void **state)
+{
+    static const char caps[] = "<capabilities><host><secmodel><model>%s</model></secmodel></host>"
+                               "</capabilities>";
+    _cleanup_free_ char *confined = str_format(caps, "apparmor"), *plain = str_format(caps, "none");
+
+    assert_true(xml_qemu_confined(confined));
+    assert_false(xml_qemu_confined(plain));
 }
 
 static void ids_lead_back_to_checkpoints(void **state)
@@ -233,7 +245,8 @@ int main(void)
         cmocka_unit_test(refuses_what_is_no_domain),
         cmocka_unit_test(knows_sound_and_broken_bitmaps),
         cmocka_unit_test(keeps_only_the_given_disks),
-        cmocka_unit_test(finds_socket_and_owner),
+        cmocka_unit_test(finds_scratch_and_owner),
+        cmocka_unit_test(sees_confinement),
         cmocka_unit_test(ids_lead_back_to_checkpoints),
         cmocka_unit_test(reads_uris),
         cmocka_unit_test(refuses_uris),
