@@ -14,6 +14,7 @@
 #include "engine/plant.h"
 
 #define CHUNK_BLOCKS (PULL_CHUNK / BLOCK_SIZE)
+#define BUFFER_BYTES (PULL_DEPTH * PULL_CHUNK + PULL_SMALL_DEPTH * PULL_SMALL)
 #define ALLOCATE_STEP (UINT64_C(64) << 20)
 
 struct pull_buf;
@@ -28,6 +29,7 @@ struct pull_buf {
     struct reader_op read_op;
     struct puller *puller;
     struct pull_buf *next;
+    bool small;
     uint8_t *data;
     uint64_t offset;
     uint32_t length;
@@ -43,8 +45,8 @@ struct puller {
     struct ring *ring;
     uint8_t *memory;
     uint8_t *scratch; /* one block of the view that is compared with */
-    struct pull_buf bufs[PULL_DEPTH];
-    struct pull_buf *free, *ready, *settled;
+    struct pull_buf bufs[PULL_DEPTH + PULL_SMALL_DEPTH];
+    struct pull_buf *free, *free_small, *ready, *settled;
     unsigned reading, writing;
     bool exhausted;
 };
@@ -102,23 +104,27 @@ static void allocate_ahead(struct pull *p, uint64_t block)
                                      MIN(p->allocated_to, p->disk->size) - start);
 }
 
-/* The next run of wanted blocks, at most one chunk.  False: nothing left. */
-static bool pull_next(struct pull *p, uint64_t *ret_offset, uint32_t *ret_length)
+enum next { NEXT_RUN, NEXT_TOO_LONG, NEXT_NONE };
+
+/* The next run of wanted blocks, at most one chunk; left where it is when it is longer than max. */
+static enum next pull_next(struct pull *p, uint64_t max, uint64_t *ret_offset,
+                           uint32_t *ret_length)
 {
     LOCK_FOR_SCOPE(&p->lock);
     uint64_t block = find_wanted(p, p->cursor), end = block;
 
-    if (block >= p->disk->blocks || atomic_load(&p->stop)) {
-        p->cursor = block;
-        return false;
-    }
+    p->cursor = block;
+    if (block >= p->disk->blocks || atomic_load(&p->stop))
+        return NEXT_NONE;
     while (end < p->disk->blocks && end - block < CHUNK_BLOCKS && block_wanted(p, end))
         end++;
+    if ((end - block) * BLOCK_SIZE > max)
+        return NEXT_TOO_LONG;
     allocate_ahead(p, block);
     p->cursor = end;
     *ret_offset = block * BLOCK_SIZE;
     *ret_length = (uint32_t)(MIN(end * BLOCK_SIZE, p->disk->size) - *ret_offset);
-    return true;
+    return NEXT_RUN;
 }
 
 static void push(struct pull_buf **list, struct pull_buf *buf)
@@ -157,19 +163,24 @@ static int fail_reader(struct puller *q, int code)
     return pull_fail(q->pull, code, sentence);
 }
 
+static void give_back(struct pull_buf *buf)
+{
+    push(buf->small ? &buf->puller->free_small : &buf->puller->free, buf);
+}
+
 static int issue_reads(struct puller *q)
 {
-    while (q->free && !q->exhausted) {
+    while ((q->free || q->free_small) && !q->exhausted) {
         uint64_t offset;
         uint32_t length;
         struct pull_buf *buf;
+        enum next next = pull_next(q->pull, q->free ? PULL_CHUNK : PULL_SMALL, &offset, &length);
         int r;
 
-        if (!pull_next(q->pull, &offset, &length)) {
-            q->exhausted = true;
+        q->exhausted = next == NEXT_NONE;
+        if (next != NEXT_RUN)
             break;
-        }
-        buf = pop(&q->free);
+        buf = pop(length <= PULL_SMALL && q->free_small ? &q->free_small : &q->free);
         buf->offset = offset;
         buf->length = length;
         buf->error = 0;
@@ -177,7 +188,7 @@ static int issue_reads(struct puller *q)
         r = q->reader->ops->read(q->reader, buf->data, length, offset, &buf->read_op);
         if (r < 0) {
             q->reading--;
-            push(&q->free, buf);
+            give_back(buf);
             return fail_reader(q, -r);
         }
     }
@@ -338,7 +349,7 @@ static int handle_ready(struct puller *q)
 
     while (r == 0 && (buf = pop(&q->ready))) {
         if (buf->error) {
-            push(&q->free, buf);
+            give_back(buf);
             r = fail_reader(q, buf->error);
             break;
         }
@@ -347,7 +358,7 @@ static int handle_ready(struct puller *q)
         if (r == 0)
             r = submit_writes(q, buf);
         else
-            push(&q->free, buf);
+            give_back(buf);
     }
     return r;
 }
@@ -359,7 +370,7 @@ static int handle_settled(struct puller *q)
     while ((buf = pop(&q->settled))) {
         int r = buf->error ? -buf->error : finish_blocks(q->pull, buf);
 
-        push(&q->free, buf);
+        give_back(buf);
         if (r < 0)
             return fail_local(q->pull, -r,
                               q->pull->layer ? "writing the layer" : "writing the target");
@@ -370,23 +381,28 @@ static int handle_settled(struct puller *q)
 
 static int puller_allocate(struct puller *q)
 {
-    size_t size = PULL_DEPTH * PULL_CHUNK + BLOCK_SIZE;
-    struct ring_buffers buffers = {.size = PULL_DEPTH * PULL_CHUNK};
+    struct ring_buffers buffers = {.size = BUFFER_BYTES};
+    uint8_t *next;
 
-    q->memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    q->memory = mmap(NULL, BUFFER_BYTES + BLOCK_SIZE, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (q->memory == MAP_FAILED) {
         q->memory = NULL;
         return -ENOMEM;
     }
-    q->scratch = q->memory + PULL_DEPTH * PULL_CHUNK;
-    buffers.base = q->memory;
-    for (unsigned i = 0; i < PULL_DEPTH; i++) {
-        q->bufs[i].read_op.done = read_finished;
-        q->bufs[i].puller = q;
-        q->bufs[i].data = q->memory + i * PULL_CHUNK;
-        push(&q->free, &q->bufs[i]);
+    q->scratch = q->memory + BUFFER_BYTES;
+    buffers.base = next = q->memory;
+    for (unsigned i = 0; i < ARRAY_SIZE(q->bufs); i++) {
+        struct pull_buf *buf = &q->bufs[i];
+
+        buf->read_op.done = read_finished;
+        buf->puller = q;
+        buf->small = i >= PULL_DEPTH;
+        buf->data = next;
+        next += buf->small ? PULL_SMALL : PULL_CHUNK;
+        give_back(buf);
     }
-    return ring_new(q->pull->disk->io, 4 * PULL_DEPTH * CHUNK_BLOCKS / 2, buffers, &q->ring);
+    return ring_new(q->pull->disk->io, 2 * PULL_DEPTH * CHUNK_BLOCKS, buffers, &q->ring);
 }
 
 int puller_new(struct pull *pull, struct reader *reader, struct puller **ret_puller)
@@ -416,7 +432,7 @@ void puller_free(struct puller *q)
             break;
     ring_free(q->ring);
     if (q->memory)
-        munmap(q->memory, PULL_DEPTH * PULL_CHUNK + BLOCK_SIZE);
+        munmap(q->memory, BUFFER_BYTES + BLOCK_SIZE);
     free(q);
 }
 
@@ -437,7 +453,7 @@ int puller_step(struct puller *q)
         return r;
     if (q->exhausted && q->reading == 0 && q->writing == 0 && !q->ready && !q->settled)
         return PULL_DONE;
-    return (q->free && !q->exhausted) || q->ready || q->settled ? PULL_MORE : PULL_WAIT;
+    return q->ready || q->settled || (q->free && !q->exhausted) ? PULL_MORE : PULL_WAIT;
 }
 
 int puller_wait(struct puller *q)

@@ -16,7 +16,9 @@
 #include "engine/view.h"
 
 #define PULL_CHUNK (UINT64_C(1) << 20) /* bytes of one request at most */
-#define PULL_DEPTH 8                   /* requests of one puller */
+#define PULL_DEPTH 8                   /* of them per puller */
+#define PULL_SMALL (UINT64_C(2) * BLOCK_SIZE) /* scattered blocks make small requests ... */
+#define PULL_SMALL_DEPTH 24                   /* ... so more of them are kept in flight */
 
 struct pull {
     struct disk *disk;
