@@ -235,7 +235,8 @@ def mirror_reads(args, servers, folder, source):
     peer = os.path.join(folder, "peer.sock")
     servers.start(peer, "nbdkit", "-f", "-t", "64", "-U", peer, "file", store.target)
     contestants = {"slipway": uri(store.socket, "sda"), "nbdkit file": uri(peer)}
-    run("cat", store.target, stdout=subprocess.DEVNULL)  # both read through the page cache: neither is to fill it for the other
+    # Both read through the page cache: neither is to fill it for the other.
+    run("cat", store.target, stdout=subprocess.DEVNULL)
     for label, block, depth, rnd in (("64 KiB sequential", 65536, 16, False),
                                      ("4 KiB random QD16", 4096, 16, True)):
         results = {name: [] for name in contestants}

@@ -73,7 +73,8 @@ static int fold_allocate(struct fold *f)
     struct ring_buffers buffers = {.size = FOLD_DEPTH * FOLD_CHUNK};
 
     f->bufs = calloc(FOLD_DEPTH, sizeof(*f->bufs));
-    f->memory = mmap(NULL, buffers.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    f->memory = mmap(NULL, buffers.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                     0);
     if (f->memory == MAP_FAILED)
         f->memory = NULL;
     if (!f->bufs || !f->memory)

@@ -24,7 +24,7 @@ struct pagefile {
     uint64_t epoch;
     uint32_t first;  /* slot pair of index 0, counted in pairs from the file's beginning */
     uint32_t count;
-    uint32_t *seq;   /* per page: sequence number of the valid slot, 0: none; parity picks the slot */
+    uint32_t *seq;   /* per page: number of the valid slot, 0: none; parity picks the slot */
 };
 
 /* fd stays the caller's.  -ENOMEM. */

@@ -78,7 +78,8 @@ int pull_fail(struct pull *p, int code, const char *text)
 
 static uint64_t find_wanted(const struct pull *p, uint64_t from)
 {
-    return p->layer ? layer_find(p->layer, from, 1u << BLOCK_PENDING) : map_find(p->disk->map, from);
+    return p->layer ? layer_find(p->layer, from, 1u << BLOCK_PENDING)
+                    : map_find(p->disk->map, from);
 }
 
 static bool block_wanted(const struct pull *p, uint64_t block)

@@ -27,7 +27,8 @@ struct ring_uring {
 
 static int ring_setup(struct ring_uring *u, unsigned depth)
 {
-    struct io_uring_params best = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN};
+    struct io_uring_params best = {
+        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN};
     struct io_uring_params plain = {0};
     int r = io_uring_queue_init_params(depth, &u->uring, &best);
 

@@ -13,9 +13,14 @@ _Static_assert(SUPER_HEAD + DISKS_MAX * SUPER_DISK_BYTES <= META_PAGE, "disks fi
 const char *store_mode_name(enum store_mode mode)
 {
     static const char *const names[_MODE_MAX] = {
-        [MODE_INIT] = "init",         [MODE_MIRROR] = "mirror",     [MODE_OWNER_HYD] = "owner-hydrating",
-        [MODE_OWNER] = "owner",       [MODE_FAILBACK] = "failback", [MODE_DETACHED] = "detached",
-        [MODE_RETURNED] = "returned", [MODE_FAILED] = "failed",
+        [MODE_INIT] = "init",
+        [MODE_MIRROR] = "mirror",
+        [MODE_OWNER_HYD] = "owner-hydrating",
+        [MODE_OWNER] = "owner",
+        [MODE_FAILBACK] = "failback",
+        [MODE_DETACHED] = "detached",
+        [MODE_RETURNED] = "returned",
+        [MODE_FAILED] = "failed",
     };
 
     return mode > 0 && mode < _MODE_MAX ? names[mode] : "unknown";

@@ -48,7 +48,7 @@ struct super {
     uint8_t clean;        /* the engine ended in order */
     uint8_t boot_id[16];
     uint64_t cur_gen;     /* last committed generation, NO_GENERATION before the first */
-    char snapshot[SNAPSHOT_ID_MAX + 1]; /* identity of cur_gen's point in time (INIT: of the copy) */
+    char snapshot[SNAPSHOT_ID_MAX + 1]; /* identity of cur_gen's point in time */
     uint16_t disk_count;
     struct super_disk disks[DISKS_MAX];
 };

@@ -25,7 +25,7 @@ const char engine_usage[] =
     "             on standard error)\n"
     "  --help     this text\n"
     "\n"
-    "SIZE takes K, M, G, T.  Without a running engine the verbs start one for their own duration.\n";
+    "SIZE takes K, M, G, T.  Without a running engine a verb starts one for its own duration.\n";
 
 enum {
     OPT_DISK = 256,

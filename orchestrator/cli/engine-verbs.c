@@ -295,7 +295,8 @@ static void print_pass(const json_t *p)
     uint64_t read = (uint64_t)number(p, "bytes");
 
     printf("  %-12s %s copied, %s zero, %s changed, %.1f s",
-           json_string_value(json_object_get(p, "disk")), str_from_bytes(read, bytes, sizeof(bytes)),
+           json_string_value(json_object_get(p, "disk")),
+           str_from_bytes(read, bytes, sizeof(bytes)),
            str_from_bytes((uint64_t)number(p, "zero_bytes"), zero, sizeof(zero)),
            str_from_bytes((uint64_t)number(p, "changed_bytes"), changed, sizeof(changed)), seconds);
     if (seconds > 0 && read > 0)
@@ -392,7 +393,9 @@ int engine_verb_draft(const struct engine_args *a, struct error **err)
                                                             : "the draft is gone";
     int r = need_engine(a, err);
 
-    return r < 0 ? r : simple_call(a, a->verb, json_pack("{s:s}", "name", a->draft_name), done, err);
+    if (r == 0)
+        r = simple_call(a, a->verb, json_pack("{s:s}", "name", a->draft_name), done, err);
+    return r;
 }
 
 int engine_verb_cancel(const struct engine_args *a, struct error **err)
