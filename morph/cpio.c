@@ -155,9 +155,9 @@ static void add_entry(struct cpio_writer *w, const char *name, uint32_t mode, co
 {
     size_t name_size = strlen(name) + 1;
 
-    buffer_printf(&w->out, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X",
-                  ++w->inode, mode, 0u, 0u, S_ISDIR(mode) ? 2u : 1u, 0u, (unsigned)length, 0u, 0u,
-                  0u, 0u, (unsigned)name_size, 0u);
+    buffer_printf(&w->out, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X", ++w->inode,
+                  mode, 0u, 0u, S_ISDIR(mode) ? 2u : 1u, 0u, (unsigned)length, 0u, 0u, 0u, 0u,
+                  (unsigned)name_size, 0u);
     buffer_add(&w->out, name, name_size);
     buffer_add_zeros(&w->out, round_up(w->out.length, 4) - w->out.length);
     buffer_add(&w->out, data, length);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The "newc" cpio format of initramfs archives: a reader that is fed bytes as they are decompressed,
- * and a writer.  Each entry is a 110 byte header of "070701" and thirteen 8-digit hexadecimal
- * numbers, the name (NUL-terminated), and the data; name and data are padded to 4 bytes.  An entry
- * named TRAILER!!! ends one archive.
+ * The "newc" cpio format of initramfs archives: a reader that is fed bytes as they are
+ * decompressed, and a writer.  Each entry is a 110 byte header of "070701" and thirteen 8-digit
+ * hexadecimal numbers, the name (NUL-terminated), and the data; name and data are padded to 4
+ * bytes.  An entry named TRAILER!!! ends one archive.
  */
 #pragma once
 
@@ -23,7 +23,8 @@ struct cpio_entry {
 };
 
 struct cpio_handler {
-    /* True when the content of this file is wanted (files above CPIO_CONTENT_MAX are never kept). */
+    /* True when the content of this file is wanted (files above CPIO_CONTENT_MAX are never kept).
+     */
     bool (*want)(void *context, const struct cpio_entry *entry);
     /* Each entry; data is NULL unless it was wanted; NUL-terminated, valid during the call. */
     void (*entry)(void *context, const struct cpio_entry *entry, const char *data);

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <guestfs.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -67,10 +68,13 @@ static void on_console(guestfs_h *g, void *opaque, uint64_t event, int handle, i
     guest->console[guest->console_length] = '\0';
 }
 
-/* The last line QEMU itself wrote, without its name; NULL when it wrote none. */
+/*
+ * What QEMU itself wrote last, for people; NULL when it wrote nothing.  Its line is
+ * "qemu-system-x86_64: -drive file=…,id=hd1,…: SENTENCE"; hd1 is our second disk.
+ */
 static char *qemu_complaint(const struct guest *guest)
 {
-    const char *found = NULL, *at = guest->console;
+    const char *found = NULL, *at = guest->console, *sentence, *disk;
     char *line;
 
     while ((at = strstr(at, "qemu-system-")))
@@ -79,7 +83,14 @@ static char *qemu_complaint(const struct guest *guest)
         return NULL;
     found += strcspn(found, ": \n");
     found += strspn(found, ": ");
-    line = str_format("%.*s", (int)strcspn(found, "\r\n"), found);
+    disk = strstr(found, "=hd");
+    sentence = *found == '-' ? strstr(found, ": ") : NULL;
+    sentence = sentence ? sentence + 2 : found;
+    if (disk && disk < sentence)
+        line = str_format("disk %d: %.*s", atoi(disk + 3) + 1, (int)strcspn(sentence, "\r\n"),
+                          sentence);
+    else
+        line = str_format("%.*s", (int)strcspn(sentence, "\r\n"), sentence);
     for (char *p = line; *p; p++)
         if (iscntrl((unsigned char)*p))
             *p = ' ';
@@ -108,8 +119,7 @@ static int add_disk(struct guest *guest, const struct disk_spec *disk, bool read
         server = str_format(strchr(disk->host, ':') ? "tcp:[%s]:%u" : "tcp:%s:%u", disk->host,
                             disk->port);
     servers[0] = server;
-    opts.bitmask |=
-        GUESTFS_ADD_DRIVE_OPTS_PROTOCOL_BITMASK | GUESTFS_ADD_DRIVE_OPTS_SERVER_BITMASK;
+    opts.bitmask |= GUESTFS_ADD_DRIVE_OPTS_PROTOCOL_BITMASK | GUESTFS_ADD_DRIVE_OPTS_SERVER_BITMASK;
     opts.protocol = "nbd";
     opts.server = servers;
     if (guestfs_add_drive_opts_argv(guest->g, disk->export_name, &opts) < 0)
@@ -260,8 +270,7 @@ int guest_volumes(struct guest *guest, struct volume_list *ret_list, struct erro
     return r;
 }
 
-int guest_subvolumes(struct guest *guest, const char *device, char ***ret_names,
-                     struct error **err)
+int guest_subvolumes(struct guest *guest, const char *device, char ***ret_names, struct error **err)
 {
     struct guestfs_btrfssubvolume_list *list;
     char **names;
@@ -299,8 +308,8 @@ int guest_check_filesystem(struct guest *guest, const struct volume *volume, str
     return 0;
 }
 
-int guest_mount(struct guest *guest, const char *device, const char *directory,
-                const char *options, struct error **err)
+int guest_mount(struct guest *guest, const char *device, const char *directory, const char *options,
+                struct error **err)
 {
     _cleanup_free_ char *all = str_format("ro%s%s", *options ? "," : "", options);
 

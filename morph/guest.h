@@ -47,8 +47,8 @@ int guest_check_filesystem(struct guest *guest, const struct volume *volume, str
 
 /* Mounts read-only; guest_make_writable() turns all mounts read-write once the plan is made, so
  * that a run that changes nothing leaves the disks as they were (but for journal replay). */
-int guest_mount(struct guest *guest, const char *device, const char *directory,
-                const char *options, struct error **err);
+int guest_mount(struct guest *guest, const char *device, const char *directory, const char *options,
+                struct error **err);
 int guest_make_writable(struct guest *guest, struct error **err);
 int guest_unmount_all(struct guest *guest, struct error **err);
 

@@ -86,8 +86,7 @@ static void on_entry(void *context, const struct cpio_entry *entry, const char *
     } else if (module && module_name(module, strlen(module), name) == 0) {
         if (i->module_count == 0) {
             free(i->modules_directory);
-            i->modules_directory =
-                str_format("%.*s", (int)(module - 1 - entry->name), entry->name);
+            i->modules_directory = str_format("%.*s", (int)(module - 1 - entry->name), entry->name);
         }
         add_name(&i->modules, &i->module_count, module);
     } else if (strcmp(entry->name, "conf/modules") == 0) {

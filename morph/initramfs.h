@@ -16,7 +16,7 @@
 #define INITRAMFS_MAX ((size_t)768 << 20)
 
 struct initramfs {
-    char **modules;          /* paths below modules_directory */
+    char **modules; /* paths below modules_directory */
     size_t module_count;
     char *modules_directory; /* "usr/lib/modules/VERSION"; never NULL */
     char **directories;      /* all of them */

@@ -54,7 +54,7 @@ static bool unit_installed(const struct facts *facts, const char *unit)
 
 /* Links to the unit in every UNITS/…{.wants,.requires} directory are removed. */
 static void remove_wants(struct facts *facts, struct plan *plan, char *const *directories,
-                        const char *unit, const char *package)
+                         const char *unit, const char *package)
 {
     for (char *const *d = directories; *d; d++) {
         _cleanup_free_ char *path = str_format(UNITS "/%s/%s", *d, unit);
@@ -69,8 +69,7 @@ static void remove_wants(struct facts *facts, struct plan *plan, char *const *di
     }
 }
 
-static void mask_unit(struct facts *facts, struct plan *plan, const char *unit,
-                      const char *package)
+static void mask_unit(struct facts *facts, struct plan *plan, const char *unit, const char *package)
 {
     _cleanup_free_ char *path = str_format(UNITS "/%s", unit), *target = NULL;
     enum tree_kind kind = tree_kind(&facts->tree, path);
@@ -138,8 +137,7 @@ static int apply(struct facts *facts, struct plan *plan, struct error **err)
     for (size_t i = 0; i < ARRAY_SIZE(foreign); i++) {
         _cleanup_free_ char *link = str_format(UNITS "/%s", foreign[i].unit);
 
-        if (!unit_installed(facts, foreign[i].unit) &&
-            tree_kind(&facts->tree, link) != TREE_LINK)
+        if (!unit_installed(facts, foreign[i].unit) && tree_kind(&facts->tree, link) != TREE_LINK)
             continue;
         remove_wants(facts, plan, directories, foreign[i].unit, foreign[i].package);
         mask_unit(facts, plan, foreign[i].unit, foreign[i].package);

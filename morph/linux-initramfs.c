@@ -136,8 +136,8 @@ static int read_module(const struct kernel *k, const struct module *m, struct bu
 
         r = tree_read(&k->facts->tree, path, MODULE_MAX, &data, &length, err);
         if (r == 0 && i > 0)
-            r = unpack_stream(unpack_kind_of(data, length), data, length, MODULE_MAX,
-                              collect_bytes, out, &used);
+            r = unpack_stream(unpack_kind_of(data, length), data, length, MODULE_MAX, collect_bytes,
+                              out, &used);
         else if (r == 0)
             buffer_add(out, data, length);
     }
@@ -238,9 +238,8 @@ static void add_links(struct kernel *k)
         bool there = false;
 
         for (size_t n = 0; n < i->link_count; n++)
-            there = (strcmp(i->links[n * 2], name) == 0)
-                        ? strcmp(i->links[n * 2 + 1], text) == 0
-                        : there;
+            there = (strcmp(i->links[n * 2], name) == 0) ? strcmp(i->links[n * 2 + 1], text) == 0
+                                                         : there;
         if (there)
             continue;
         initramfs_add_file(k->initramfs, &k->archive, name, text, strlen(text));
@@ -368,8 +367,9 @@ static int change_modules_file(struct facts *facts, struct plan *plan, struct er
     buffer_add_text(&out, text ? text : "");
     if (out.length > 0 && out.data[out.length - 1] != '\n')
         buffer_add_text(&out, "\n");
-    buffer_printf(&out, "# begin slipway-morph: drivers of the virtio platform\n%s"
-                        "# end slipway-morph\n",
+    buffer_printf(&out,
+                  "# begin slipway-morph: drivers of the virtio platform\n%s"
+                  "# end slipway-morph\n",
                   names.data);
     length = out.length;
     for (char *p = names.data; (p = strchr(p, '\n'));)
@@ -380,8 +380,8 @@ static int change_modules_file(struct facts *facts, struct plan *plan, struct er
     return 0;
 }
 
-/* The newest kernel, the last of the list, is what boots by default and must work; an older one that
- * cannot be changed is only told. */
+/* The newest kernel, the last of the list, is what boots by default and must work; an older one
+ * that cannot be changed is only told. */
 static int apply(struct facts *facts, struct plan *plan, struct error **err)
 {
     for (char **version = facts->kernels; version && *version; version++) {
@@ -391,8 +391,7 @@ static int apply(struct facts *facts, struct plan *plan, struct error **err)
             continue;
         if (!version[1])
             return error_move(err, &failed);
-        plan_warn(plan, "initramfs", "kernel %s stays as it is: %s", *version,
-                  error_text(failed));
+        plan_warn(plan, "initramfs", "kernel %s stays as it is: %s", *version, error_text(failed));
     }
     return change_modules_file(facts, plan, err);
 }

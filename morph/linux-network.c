@@ -32,8 +32,8 @@ static int read_file(struct facts *facts, const char *path, struct netconfig *co
 
 /* All files of a directory whose names end so. */
 static int read_directory(struct facts *facts, const char *directory, const char *ending,
-                          struct netconfig *config,
-                          void (*read)(struct netconfig *, const char *), struct error **err)
+                          struct netconfig *config, void (*read)(struct netconfig *, const char *),
+                          struct error **err)
 {
     _cleanup_names_ char **names = NULL;
     int r = tree_list(&facts->tree, directory, &names, err);

@@ -152,7 +152,8 @@ void module_write_dep(const struct module_table *table, struct buffer *out, stru
     kmodindex_free(ki);
 }
 
-/* Aliases are compared with underscores for hyphens, except inside [ ], where a hyphen is a range. */
+/* Aliases are compared with underscores for hyphens, except inside [ ], where a hyphen is a range.
+ */
 static void normalise(char *alias)
 {
     bool inside = false;

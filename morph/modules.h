@@ -19,8 +19,8 @@ struct module {
 };
 
 struct module_table {
-    char *text;  /* owned; newlines are NUL */
-    char *paths; /* owned; the paths, terminated */
+    char *text;           /* owned; newlines are NUL */
+    char *paths;          /* owned; the paths, terminated */
     struct module *items; /* sorted by name */
     size_t count;
 };
@@ -45,6 +45,7 @@ bool module_is_builtin(const char *builtin, const char *name);
 /* modules.dep and its index for the marked modules. */
 void module_write_dep(const struct module_table *table, struct buffer *out, struct buffer *index);
 
-/* The lines of modules.alias ("alias PATTERN NAME") that lead to marked modules, and their index. */
+/* The lines of modules.alias ("alias PATTERN NAME") that lead to marked modules, and their index.
+ */
 void module_write_alias(const struct module_table *table, const char *alias, struct buffer *out,
                         struct buffer *index);

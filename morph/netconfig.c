@@ -87,8 +87,8 @@ static struct netname *entry(struct netconfig *config, struct word name)
 
 static bool is_virtual_prefix(const char *name)
 {
-    static const char *const prefixes[] = {"br",   "bond", "dummy",  "tun",  "tap", "wg",
-                                           "vlan", "veth", "docker", "virbr"};
+    static const char *const prefixes[] = {"br", "bond", "dummy", "tun",    "tap",
+                                           "wg", "vlan", "veth",  "docker", "virbr"};
 
     for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
         if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
@@ -122,8 +122,8 @@ static void read_members(struct netconfig *config, struct netname *upper, const 
 
 void netconfig_read_interfaces(struct netconfig *config, const char *text)
 {
-    static const char *const members[] = {"bridge_ports", "bridge-ports",   "bond-slaves",
-                                          "bond_slaves",  "slaves",         "vlan-raw-device",
+    static const char *const members[] = {"bridge_ports",   "bridge-ports", "bond-slaves",
+                                          "bond_slaves",    "slaves",       "vlan-raw-device",
                                           "vlan_raw_device"};
     const char *at, *end;
     ssize_t current = -1; /* an index: entries never move */

@@ -13,9 +13,9 @@
 
 struct netname {
     char name[NETNAME_MAX];
-    char mac[18];      /* "" when the file does not tell */
-    bool pins;         /* the file itself makes the card get this name */
-    bool is_virtual;   /* a bridge, bond, VLAN … */
+    char mac[18];    /* "" when the file does not tell */
+    bool pins;       /* the file itself makes the card get this name */
+    bool is_virtual; /* a bridge, bond, VLAN … */
 };
 
 struct netconfig {

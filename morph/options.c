@@ -28,10 +28,14 @@ const char options_help[] =
 enum { OPT_DISK = 256, OPT_NIC, OPT_ROOT, OPT_DRY_RUN, OPT_JSON, OPT_ACCEL, OPT_HELP, OPT_VERSION };
 
 static const struct option long_options[] = {
-    {"disk", required_argument, NULL, OPT_DISK},   {"nic", required_argument, NULL, OPT_NIC},
-    {"root", required_argument, NULL, OPT_ROOT},   {"dry-run", no_argument, NULL, OPT_DRY_RUN},
-    {"json", no_argument, NULL, OPT_JSON},         {"accel", required_argument, NULL, OPT_ACCEL},
-    {"help", no_argument, NULL, OPT_HELP},         {"version", no_argument, NULL, OPT_VERSION},
+    {"disk", required_argument, NULL, OPT_DISK},
+    {"nic", required_argument, NULL, OPT_NIC},
+    {"root", required_argument, NULL, OPT_ROOT},
+    {"dry-run", no_argument, NULL, OPT_DRY_RUN},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"accel", required_argument, NULL, OPT_ACCEL},
+    {"help", no_argument, NULL, OPT_HELP},
+    {"version", no_argument, NULL, OPT_VERSION},
     {NULL, 0, NULL, 0},
 };
 
@@ -65,8 +69,8 @@ static int add_nic(struct options *o, const char *text, struct error **err)
         return error_set(err, EINVAL, "--nic '%s': give a MAC address like 52:54:00:12:34:56",
                          text);
     if (name && !netname_is_valid(name, strlen(name)))
-        return error_set(err, EINVAL, "--nic '%s': '%s' cannot be the name of a network card",
-                         text, name);
+        return error_set(err, EINVAL, "--nic '%s': '%s' cannot be the name of a network card", text,
+                         name);
     for (size_t i = 0; i < o->nic_count; i++)
         if (strcmp(nics[i].mac, nic->mac) == 0 ||
             (name && nics[i].name && strcmp(nics[i].name, name) == 0))

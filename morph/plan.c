@@ -44,8 +44,8 @@ int plan_make(struct facts *facts, struct plan *ret_plan, struct error **err)
     return 0;
 }
 
-struct edit *plan_edit(struct plan *plan, enum edit_kind kind, const char *change,
-                       const char *path, char *data, size_t length, char *what, char *why)
+struct edit *plan_edit(struct plan *plan, enum edit_kind kind, const char *change, const char *path,
+                       char *data, size_t length, char *what, char *why)
 {
     struct edit *edits = reallocarray(plan->edits, plan->edit_count + 1, sizeof(*edits));
 

@@ -50,8 +50,8 @@ int plan_make(struct facts *facts, struct plan *ret_plan, struct error **err);
 void plan_done(struct plan *plan);
 
 /* Adds an edit; takes data, what and why.  Valid until the next one. */
-struct edit *plan_edit(struct plan *plan, enum edit_kind kind, const char *change,
-                       const char *path, char *data, size_t length, char *what, char *why);
+struct edit *plan_edit(struct plan *plan, enum edit_kind kind, const char *change, const char *path,
+                       char *data, size_t length, char *what, char *why);
 void plan_note(struct plan *plan, const char *change, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void plan_warn(struct plan *plan, const char *change, const char *fmt, ...)

@@ -77,9 +77,9 @@ static json_t *edits_json(const struct plan *plan)
     for (size_t i = 0; i < plan->edit_count; i++) {
         const struct edit *e = &plan->edits[i];
 
-        json_array_append_new(list, json_pack("{s:s,s:o,s:o,s:o}", "change", e->change, "path",
-                                              text(e->path), "what", text(e->what), "why",
-                                              text(e->why)));
+        json_array_append_new(list,
+                              json_pack("{s:s,s:o,s:o,s:o}", "change", e->change, "path",
+                                        text(e->path), "what", text(e->what), "why", text(e->why)));
     }
     return list;
 }
@@ -89,9 +89,9 @@ static json_t *notes_json(const struct plan *plan)
     json_t *list = json_array();
 
     for (size_t i = 0; i < plan->note_count; i++)
-        json_array_append_new(list, json_pack("{s:s,s:b,s:o}", "change", plan->notes[i].change,
-                                              "warning", plan->notes[i].warning, "text",
-                                              text(plan->notes[i].text)));
+        json_array_append_new(list,
+                              json_pack("{s:s,s:b,s:o}", "change", plan->notes[i].change, "warning",
+                                        plan->notes[i].warning, "text", text(plan->notes[i].text)));
     return list;
 }
 
@@ -100,8 +100,8 @@ static json_t *nics_json(const struct facts *facts)
     json_t *list = json_array();
 
     for (size_t i = 0; i < facts->pin_count; i++)
-        json_array_append_new(list, json_pack("{s:s,s:s}", "mac", facts->pins[i].mac, "name",
-                                              facts->pins[i].name));
+        json_array_append_new(
+            list, json_pack("{s:s,s:s}", "mac", facts->pins[i].mac, "name", facts->pins[i].name));
     return list;
 }
 
@@ -136,10 +136,9 @@ int report_result(const struct report *report, const struct facts *facts, const 
     if (report->json)
         write_line(stdout,
                    json_pack("{s:b,s:b,s:{s:o,s:o,s:o},s:o,s:o,s:o,s:o,s:f}", "dry_run",
-                             report->dry_run, "changed",
-                             plan->edit_count > 0 && !report->dry_run, "os", "id",
-                             text(facts->os.id), "version", text(facts->os.version), "pretty",
-                             text(facts->os.pretty), "nics", nics_json(facts), "changes",
+                             report->dry_run, "changed", plan->edit_count > 0 && !report->dry_run,
+                             "os", "id", text(facts->os.id), "version", text(facts->os.version),
+                             "pretty", text(facts->os.pretty), "nics", nics_json(facts), "changes",
                              edits_json(plan), "notes", notes_json(plan), "phases",
                              phases_json(report), "seconds",
                              seconds(clock_now_ns() - report->started_ns)));
@@ -151,8 +150,8 @@ int report_result(const struct report *report, const struct facts *facts, const 
 void report_failure(const struct report *report, const struct error *err, bool changed)
 {
     if (report->json)
-        write_line(stderr, json_pack("{s:o,s:b}", "error", text(error_text(err)), "changed",
-                                     changed));
+        write_line(stderr,
+                   json_pack("{s:o,s:b}", "error", text(error_text(err)), "changed", changed));
     else
         fprintf(stderr, "slipway-morph: %s\n%s\n", error_text(err),
                 changed ? "The disks may be half changed: throw this draft away."

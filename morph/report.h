@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the program tells: progress on standard error while it runs, the result on standard output. */
+/* What the program tells: progress on standard error while it runs, the result on standard output.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -29,8 +30,7 @@ void report_phase(struct report *report, const char *name);
 void report_edit(const struct report *report, const struct edit *edit);
 
 /* The result, once everything it says is true.  -EIO when it cannot be written. */
-int report_result(const struct report *report, const struct facts *facts,
-                  const struct plan *plan);
+int report_result(const struct report *report, const struct facts *facts, const struct plan *plan);
 
 /* The sentence of a failure; `changed`: writes may have begun. */
 void report_failure(const struct report *report, const struct error *err, bool changed);

@@ -22,7 +22,7 @@ struct root {
 
 static bool is_linux_filesystem(const char *type)
 {
-    static const char *const types[] = {"ext2", "ext3",     "ext4", "xfs",
+    static const char *const types[] = {"ext2",  "ext3",     "ext4", "xfs",
                                         "btrfs", "reiserfs", "jfs",  "f2fs"};
 
     for (size_t i = 0; i < ARRAY_SIZE(types); i++)

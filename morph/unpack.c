@@ -47,7 +47,10 @@ enum unpack_kind unpack_kind_of(const void *data, size_t length)
 {
     const unsigned char *p = data;
 
-    if (length >= 6 && memcmp(p, "\xfd" "7zXZ\0", 6) == 0)
+    if (length >= 6 && memcmp(p,
+                              "\xfd"
+                              "7zXZ\0",
+                              6) == 0)
         return UNPACK_XZ;
     if (length >= 4 && le32(p) == 0xfd2fb528u)
         return UNPACK_ZSTD;
