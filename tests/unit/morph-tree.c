@@ -116,8 +116,7 @@ static int op_list(void *self, const char *path, char ***ret_names, struct error
         const char *p = fake->files[i].path;
 
         if (p && strncmp(p, path, length) == 0 && p[length] == '/')
-            names[count++] =
-                str_format("%.*s", (int)strcspn(p + length + 1, "/"), p + length + 1);
+            names[count++] = str_format("%.*s", (int)strcspn(p + length + 1, "/"), p + length + 1);
     }
     if (count > 0)
         qsort(names, count, sizeof(*names), by_text);

@@ -292,9 +292,9 @@ static void index_search(const struct buffer *b, uint32_t node, const char *key,
 
 static void test_index_finds_every_key(void **state)
 {
-    static const char *const keys[] = {"virtio", "virtio_blk", "virtio_net", "v",   "sd_mod",
-                                       "zz*",    "virtio",     "a",          "ab",  "abc",
-                                       "abd",    "pci:v00001AF4d*sv*"};
+    static const char *const keys[] = {"virtio", "virtio_blk", "virtio_net", "v",
+                                       "sd_mod", "zz*",        "virtio",     "a",
+                                       "ab",     "abc",        "abd",        "pci:v00001AF4d*sv*"};
     _cleanup_buffer_ struct buffer out = {0};
     struct kmodindex *ki = kmodindex_new();
 
@@ -310,9 +310,9 @@ static void test_index_finds_every_key(void **state)
     assert_int_equal(be32(&out, 0), 0xb007f457u);
     for (uint32_t i = 0; i < ARRAY_SIZE(keys); i++) {
         _cleanup_buffer_ struct buffer values = {0};
-        _cleanup_free_ char *expected =
-            strcmp(keys[i], "virtio") == 0 ? str_dup("virtio0 virtio6 ")
-                                           : str_format("%s%u ", keys[i], i);
+        _cleanup_free_ char *expected = strcmp(keys[i], "virtio") == 0
+                                            ? str_dup("virtio0 virtio6 ")
+                                            : str_format("%s%u ", keys[i], i);
 
         index_search(&out, be32(&out, 8), keys[i], &values);
         assert_string_equal(values.data ? values.data : "(nothing)", expected);
@@ -337,8 +337,8 @@ static void parse_modules(const char *text, size_t length)
 
 static void test_damaged_module_tables_are_harmless(void **state)
 {
-    _cleanup_free_ char *text = str_format("%s\nalias pci:v1[a-b]* virtio\nalias x-y virtio_blk\n",
-                                           dep);
+    _cleanup_free_ char *text =
+        str_format("%s\nalias pci:v1[a-b]* virtio\nalias x-y virtio_blk\n", dep);
 
     mutate(text, strlen(text), 5000, parse_modules);
 }

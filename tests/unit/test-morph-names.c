@@ -46,11 +46,22 @@ static void test_uris(void **state)
 static void test_bad_uris(void **state)
 {
     static const char *const bad[] = {
-        "",          "nbds://host/x",        "https://host/x",         "nbd://",
-        "nbd:///x",  "nbd://host:0/x",       "nbd://host:65536/x",     "nbd://host:9x/y",
-        "nbd://[::1/x", "nbd+unix:///sda",   "nbd+unix:///s?socket=",  "nbd+unix:///s%2?socket=/x",
-        "nbd+unix:///s%00?socket=/x",        "nbd+unix://host/s?socket=/x",
-        "nbd+unix:///s?socket=/x%",          "nbd+unix:///s?socket=%zz",
+        "",
+        "nbds://host/x",
+        "https://host/x",
+        "nbd://",
+        "nbd:///x",
+        "nbd://host:0/x",
+        "nbd://host:65536/x",
+        "nbd://host:9x/y",
+        "nbd://[::1/x",
+        "nbd+unix:///sda",
+        "nbd+unix:///s?socket=",
+        "nbd+unix:///s%2?socket=/x",
+        "nbd+unix:///s%00?socket=/x",
+        "nbd+unix://host/s?socket=/x",
+        "nbd+unix:///s?socket=/x%",
+        "nbd+unix:///s?socket=%zz",
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -68,18 +79,38 @@ static void test_source_names(void **state)
         const char *name;
         int disk, partition;
     } good[] = {
-        {"/dev/sda", 0, 0},        {"/dev/sda1", 0, 1},      {"/dev/sdb12", 1, 12},
-        {"/dev/sdaa3", 26, 3},     {"/dev/xvda2", 0, 2},     {"/dev/hdc1", 2, 1},
-        {"/dev/vdb1", 1, 1},       {"/dev/nvme0n1", 0, 0},   {"/dev/nvme1n1p3", 1, 3},
-        {"/dev/nvme0n2p3", -1, 3}, {"/dev/mmcblk0p2", 0, 2}, {"/dev/disk/by-id/ata-VM_1", -1, 0},
+        {"/dev/sda", 0, 0},
+        {"/dev/sda1", 0, 1},
+        {"/dev/sdb12", 1, 12},
+        {"/dev/sdaa3", 26, 3},
+        {"/dev/xvda2", 0, 2},
+        {"/dev/hdc1", 2, 1},
+        {"/dev/vdb1", 1, 1},
+        {"/dev/nvme0n1", 0, 0},
+        {"/dev/nvme1n1p3", 1, 3},
+        {"/dev/nvme0n2p3", -1, 3},
+        {"/dev/mmcblk0p2", 0, 2},
+        {"/dev/disk/by-id/ata-VM_1", -1, 0},
         {"/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0:0:0-part1", -1, 1},
     };
     static const char *const bad[] = {
-        "/dev/sd",        "/dev/sda0",      "/dev/sda01",          "/dev/sda1x",
-        "/dev/sdA1",      "/dev/sda99999",  "/dev/nvme0",          "/dev/nvme0n1p",
-        "/dev/mapper/sda", "/dev/vg0/root", "UUID=1234",           "/dev/disk/by-uuid/1-2",
-        "/dev/cdrom",     "",               "/dev/disk/by-id/dm-name-vg0-root",
-        "/dev/disk/by-id/x-partz",          "/dev/sdzzzzzzzzzzzzzz1",
+        "/dev/sd",
+        "/dev/sda0",
+        "/dev/sda01",
+        "/dev/sda1x",
+        "/dev/sdA1",
+        "/dev/sda99999",
+        "/dev/nvme0",
+        "/dev/nvme0n1p",
+        "/dev/mapper/sda",
+        "/dev/vg0/root",
+        "UUID=1234",
+        "/dev/disk/by-uuid/1-2",
+        "/dev/cdrom",
+        "",
+        "/dev/disk/by-id/dm-name-vg0-root",
+        "/dev/disk/by-id/x-partz",
+        "/dev/sdzzzzzzzzzzzzzz1",
     };
     struct source_name n;
 
@@ -104,8 +135,8 @@ static void fill(struct volume_list *list)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(volumes); i++) {
-        struct volume *v = volume_add(list, volumes[i].device, volumes[i].disk,
-                                      volumes[i].partition);
+        struct volume *v =
+            volume_add(list, volumes[i].device, volumes[i].disk, volumes[i].partition);
 
         str_replace(&v->type, volumes[i].type);
         str_replace(&v->uuid, volumes[i].uuid);

@@ -153,8 +153,8 @@ static void test_guest_from_another_platform(void **state)
     assert_non_null(strstr(text_of("/etc/systemd/network/10-slipway-ens192.link"),
                            "MACAddress=52:54:00:00:00:01\n"));
     assert_string_equal(text_of("/etc/systemd/system/open-vm-tools.service"), "/dev/null");
-    assert_null(fake_find(&guest,
-                          "/etc/systemd/system/multi-user.target.wants/open-vm-tools.service"));
+    assert_null(
+        fake_find(&guest, "/etc/systemd/system/multi-user.target.wants/open-vm-tools.service"));
     assert_string_equal(text_of("/etc/initramfs-tools/modules"),
                         "# mine\nvirtio_pci\n"
                         "# begin slipway-morph: drivers of the virtio platform\n"
@@ -223,12 +223,11 @@ static void test_several_disks_are_resolved_by_order(void **state)
               "/dev/sdb1 /wrong ext4 defaults 0 2\n/dev/disk/by-id/ata-x-part1 /unclear auto\n"
               "/dev/mapper/vg0-x /lv ext4\n");
     morph();
-    assert_string_equal(text_of("/etc/fstab"),
-                        "UUID=root-uuid / ext4 defaults 0 1\n"
-                        "UUID=data-uuid /data xfs defaults 0 2\n"
-                        "/dev/sdb1 /wrong ext4 defaults 0 2\n"
-                        "/dev/disk/by-id/ata-x-part1 /unclear auto\n"
-                        "/dev/mapper/vg0-x /lv ext4\n");
+    assert_string_equal(text_of("/etc/fstab"), "UUID=root-uuid / ext4 defaults 0 1\n"
+                                               "UUID=data-uuid /data xfs defaults 0 2\n"
+                                               "/dev/sdb1 /wrong ext4 defaults 0 2\n"
+                                               "/dev/disk/by-id/ata-x-part1 /unclear auto\n"
+                                               "/dev/mapper/vg0-x /lv ext4\n");
 }
 
 static void test_newest_kernel_must_work(void **state)

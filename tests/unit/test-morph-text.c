@@ -60,14 +60,14 @@ static void test_command_lines(void **state)
     _cleanup_buffer_ struct buffer out = {0};
 
     assert_int_equal(bootline_rewrite(text, &out, replace, NULL), 3);
-    assert_string_equal(
-        out.data, "set root='hd0,msdos1'\n"
-                  "# linux root=/dev/sda1\n"
-                  "\tlinux\t/vmlinuz root=UUID=u ro resume=/dev/sda1,x console=ttyS0,115200\n"
-                  "linuxefi /v root=UUID=u\n"
-                  "linuxlike root=/dev/sda1\n"
-                  "GRUB_CMDLINE_LINUX=\"root=UUID=u quiet\"\n"
-                  "linux /v noroot=/dev/sda1 root=/dev/sdb1 root=UUID=1");
+    assert_string_equal(out.data,
+                        "set root='hd0,msdos1'\n"
+                        "# linux root=/dev/sda1\n"
+                        "\tlinux\t/vmlinuz root=UUID=u ro resume=/dev/sda1,x console=ttyS0,115200\n"
+                        "linuxefi /v root=UUID=u\n"
+                        "linuxlike root=/dev/sda1\n"
+                        "GRUB_CMDLINE_LINUX=\"root=UUID=u quiet\"\n"
+                        "linux /v noroot=/dev/sda1 root=/dev/sdb1 root=UUID=1");
     assert_true(bootline_has_word(text, "console=ttyS0"));
     assert_true(bootline_has_word(text, "quiet"));
     assert_false(bootline_has_word(text, "console=ttyS"));
