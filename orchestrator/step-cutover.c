@@ -17,7 +17,7 @@
 #define MORPH_TIMEOUT_NS (3600 * NS_PER_S)
 #define MORPH_REPORT_MAX (1 << 20)
 #define DROP_TIMEOUT_NS (30 * NS_PER_S)
-#define MORPH_NOTHING_CHANGED 20
+#define MORPH_REFUSED 20 /* nothing was changed */
 
 static enum source_stop_policy stop_policy(const struct job *job)
 {
@@ -104,11 +104,13 @@ static char **morph_argv(struct run *run)
     _cleanup_free_ char *store = job_store(run->daemon, job);
     json_t *disks = json_object_get(job->description, "disks"), *item;
     json_t *nics = json_object_get(job->description, "nics");
-    char **argv = mem_new(3 + 2 * (json_array_size(disks) + json_array_size(nics)), sizeof(*argv));
+    char **argv = mem_new(5 + 2 * (json_array_size(disks) + json_array_size(nics)), sizeof(*argv));
     size_t i, n = 0;
 
     argv[n++] = str_dup(run->daemon->options->morph);
     argv[n++] = str_dup("--json");
+    argv[n++] = str_dup("--accel");
+    argv[n++] = str_dup(job_accel(job));
     json_array_foreach(disks, i, item) {
         _cleanup_free_ char *export = str_format(DRAFT "/%s", field_string(item, "name", ""));
 
@@ -145,7 +147,23 @@ static char *last_line(const char *path)
     return line;
 }
 
-static int morph_wait(struct run *run, pid_t pid, int *ret_status, struct error **err)
+/* The phase slipway-morph is in, from the JSON lines of its log, as the job's progress. */
+static void morph_show_phase(struct run *run, const char *log)
+{
+    _cleanup_free_ char *line = last_line(log);
+    _cleanup_json_ json_t *j = json_loads(line, 0, NULL);
+    const char *phase = field_string(j, "phase", NULL);
+    struct progress_state *p = &run->job->progress;
+
+    if (!phase)
+        return;
+    LOCK_FOR_SCOPE(&run->daemon->lock);
+    snprintf(p->phase, sizeof(p->phase), "%s", phase);
+    p->eta_s = -1;
+}
+
+static int morph_wait(struct run *run, pid_t pid, const char *log, int *ret_status,
+                      struct error **err)
 {
     uint64_t start = clock_now_ns();
     int r;
@@ -153,6 +171,7 @@ static int morph_wait(struct run *run, pid_t pid, int *ret_status, struct error 
     while ((r = proc_wait(pid, MORPH_POLL_NS, ret_status)) == -ETIMEDOUT) {
         bool late = clock_now_ns() - start > MORPH_TIMEOUT_NS;
 
+        morph_show_phase(run, log);
         if (!late && !run_interrupted(run))
             continue;
         proc_stop(pid, 5 * NS_PER_S);
@@ -182,28 +201,35 @@ static int morph_spawn(struct run *run, const char *report, const char *log, int
     argv = morph_argv(run);
     r = proc_spawn(argv, &options, &pid, err);
     argv_free(argv);
-    return r < 0 ? r : morph_wait(run, pid, ret_status, err);
+    return r < 0 ? r : morph_wait(run, pid, log, ret_status, err);
+}
+
+/* Why it failed: the sentence of its JSON, or the last line it wrote. */
+static char *morph_reason(const json_t *result, const char *log)
+{
+    _cleanup_free_ char *line = last_line(log);
+    _cleanup_json_ json_t *j = json_loads(line, 0, NULL);
+    const char *sentence = field_string(result, "error", field_string(j, "error", NULL));
+
+    return sentence ? str_dup(sentence) : str_dup(line);
 }
 
 static int morph_verdict(struct run *run, const char *report, const char *log, int status,
                          struct error **err)
 {
-    _cleanup_free_ char *text = NULL, *line = NULL;
-    json_t *result = NULL;
-    int r = 0;
+    _cleanup_free_ char *text = NULL, *reason = NULL;
+    _cleanup_json_ json_t *result = NULL;
 
     if (fdio_read_file(report, MORPH_REPORT_MAX, &text, NULL) == 0)
         result = json_loads(text, 0, NULL);
-    if (result)
-        r = job_set_fact(run->daemon, run->job, "morph", result, err);
-    if (r < 0 || status == 0)
-        return r;
-    line = last_line(log);
-    return error_set(err, EIO, "slipway-morph %s (exit code %d%s%s); its log is %s, and --no-morph "
-                     "moves the guest unchanged",
-                     status == MORPH_NOTHING_CHANGED ? "changed nothing in the guest"
-                                                     : "could not change the guest",
-                     status, *line ? ": " : "", line, log);
+    if (status == 0)
+        return result ? job_set_fact(run->daemon, run->job, "morph", json_incref(result), err) : 0;
+    reason = morph_reason(result, log);
+    return error_set(err, status == MORPH_REFUSED ? EPERM : EIO,
+                     "slipway-morph %s (exit code %d): %s; its log is %s, and a migration with "
+                     "--no-morph moves the guest unchanged",
+                     status == MORPH_REFUSED ? "refused the guest" : "could not change the guest",
+                     status, *reason ? reason : "it gave no reason", log);
 }
 
 int step_morph(struct run *run, struct error **err)

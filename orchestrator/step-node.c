@@ -11,7 +11,7 @@
 
 #define SETTLE_NS (10 * NS_PER_S)
 
-static const char *job_accel(const struct job *job)
+const char *job_accel(const struct job *job)
 {
     const char *accel = field_string(job->params, "accel", "auto");
 

@@ -59,6 +59,9 @@ int draft_drop(struct run *run, struct error **err);
 /* step-node.c */
 step_fn step_define, step_start;
 
+/* "kvm" or "tcg": what was asked for, or what works here.  Static or owned by the job. */
+const char *job_accel(const struct job *job);
+
 /* The placement of node.h for a job; new reference. */
 int placement_make(const struct job *job, json_t **ret_placement, struct error **err);
 
