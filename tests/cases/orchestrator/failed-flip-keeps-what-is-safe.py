@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # suite: quick
 # timeout: 120
-"""A flip that fails after the morph was sealed: the source stays off until a person decides; cutover
-tries again, cancel puts the source back."""
+"""A flip that fails after the morph was sealed: the source stays off until a person decides;
+cutover tries again, cancel puts the source back."""
 
 from case import check, work
 from fakes import Platform

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # suite: full
 # timeout: 300
-"""A cutover fails in the morph, the source is started again, a person cancels; slipwayd is killed at
-each point on that way, and always the source runs at the end and nothing of us is left."""
+"""A cutover fails in the morph, the source is started again, a person cancels; slipwayd is killed
+at each point on that way, and always the source runs at the end and nothing of us is left."""
 
 import time
 

@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 
 from case import check, work
-from fakes import Platform, cli_program, daemon_program
+from fakes import Platform, daemon_program
 
 p = Platform(work / "p")
 
@@ -142,4 +142,3 @@ daemon_refuses(9, "damaged", "journal.db.backup")
 os.replace(p.state / "journal.db.backup", p.state / "journal.db")
 p.start()
 check(p.job()["state"] == "mirrored", "the backup brings it back")
-check(cli_program.exists(), "")

@@ -1,0 +1,69 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+# suite: quick
+# timeout: 30
+"""What is written down is what the programs do: routes, states, options, completion."""
+
+import re
+
+import yaml
+
+from case import check, run, source
+from fakes import cli_program, daemon_program
+
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+def same(left, right, what):
+    check(left == right, f"{what}: only in the first {sorted(left - right)}, only in the second "
+                         f"{sorted(right - left)}")
+
+
+api = yaml.safe_load((source / "docs/api.yaml").read_text())
+described = {f"{method.upper()} {path}" for path, item in api["paths"].items()
+             for method in item if method in METHODS}
+routes = set(run(daemon_program, "--dump-routes", quiet=True).splitlines())
+same(described, routes, "docs/api.yaml and the routes")
+
+states = run(daemon_program, "--dump-states", quiet=True)
+check(states == (source / "docs/STATES.md").read_text(),
+      "docs/STATES.md is what slipwayd --dump-states prints")
+
+
+def refs(node):
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "$ref":
+                yield value
+            else:
+                yield from refs(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from refs(value)
+
+
+for ref in refs(api):
+    at = api
+    for part in ref.removeprefix("#/").split("/"):
+        check(part in at, f"{ref} in docs/api.yaml leads nowhere")
+        at = at[part]
+
+# The fields of a migration are those that slipwayd takes.
+params = api["components"]["schemas"]["MigrationParams"]["properties"]
+code = (source / "orchestrator/params.c").read_text()
+fields = set(re.findall(r'\{"(\w+)", FIELD_', code))
+same(set(params), fields, "MigrationParams and params.c")
+
+for program, page in ((daemon_program, "slipwayd.md"), (cli_program, "slipway.md")):
+    text = run(program, "--help", quiet=True)
+    help_options = set(re.findall(r"^\s+(--[a-z-]+)", text, re.M))
+    options = (source / "orchestrator" / page).read_text().split("## OPTIONS")[1].split("\n## ")[0]
+    same(help_options, set(re.findall(r"^\*\*(--[a-z-]+)\*\*", options, re.M)), f"--help and {page}")
+    for section in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "FILES", "EXAMPLES"):
+        check(f"\n## {section}\n" in (source / "orchestrator" / page).read_text(),
+              f"{page} has the section {section}")
+
+completion = (source / "orchestrator/cli/slipway.bash").read_text()
+for option in re.findall(r"^\s+(--[a-z-]+)", run(cli_program, "--help", quiet=True), re.M):
+    check(option in completion, f"the completion knows {option}")
+run("bash", "-n", source / "orchestrator/cli/slipway.bash")
