@@ -29,3 +29,7 @@ char *str_from_bytes(uint64_t bytes, char *buf, size_t size);
 
 /* 1 when s starts with prefix. */
 int str_starts(const char *s, const char *prefix);
+
+/* The first `length` bytes of a part of a URI with "%41" replaced by "A"; a broken escape stays.
+ * Owned by the caller. */
+char *str_unescape(const char *text, size_t length);

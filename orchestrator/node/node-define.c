@@ -103,13 +103,13 @@ int node_define(struct node *node, const char *xml, struct error **err)
 int node_start(struct node *node, const char *name, struct error **err)
 {
     _cleanup_node_domain_ virDomainPtr domain = NULL;
+    _cleanup_error_ struct error *failure = NULL;
     int r = node_need(node, name, &domain, err);
 
-    if (r < 0 || virDomainIsActive(domain) == 1)
+    if (r < 0 || virDomainIsActive(domain) == 1 || virDomainCreate(domain) == 0)
         return r;
-    if (virDomainCreate(domain) == 0 || virDomainIsActive(domain) == 1)
-        return 0;
-    return node_error(err, "cannot start VM \"%s\" on %s", name, node->uri);
+    node_error(&failure, "cannot start VM \"%s\" on %s", name, node->uri);
+    return virDomainIsActive(domain) == 1 ? 0 : error_move(err, &failure);
 }
 
 static int stop_gracefully(struct node *node, virDomainPtr domain, const char *name,
@@ -137,15 +137,17 @@ static int stop_gracefully(struct node *node, virDomainPtr domain, const char *n
 int node_stop(struct node *node, const char *name, bool force, struct error **err)
 {
     _cleanup_node_domain_ virDomainPtr domain = NULL;
+    _cleanup_error_ struct error *failure = NULL;
     int r = node_find(node, name, &domain, err);
 
     if (r < 0 || !domain || virDomainIsActive(domain) != 1)
         return r;
     if (!force)
         return stop_gracefully(node, domain, name, err);
-    if (virDomainDestroy(domain) == 0 || virDomainIsActive(domain) != 1)
+    if (virDomainDestroy(domain) == 0)
         return 0;
-    return node_error(err, "cannot switch off VM \"%s\" on %s", name, node->uri);
+    node_error(&failure, "cannot switch off VM \"%s\" on %s", name, node->uri);
+    return virDomainIsActive(domain) == 1 ? error_move(err, &failure) : 0;
 }
 
 int node_undefine(struct node *node, const char *name, struct error **err)

@@ -49,18 +49,21 @@ static int code_of(int virt_code)
     }
 }
 
-int node_error(struct error **err, const char *fmt, ...)
+int node_error_saved(virErrorPtr saved, struct error **err, const char *fmt, ...)
 {
-    virErrorPtr last = virGetLastError();
     _cleanup_free_ char *text = NULL;
     va_list ap;
+    int r;
 
     va_start(ap, fmt);
     if (vasprintf(&text, fmt, ap) < 0)
         abort();
     va_end(ap);
-    return error_set(err, code_of(last ? last->code : 0), "%s: %s", text,
-                     last && last->message ? last->message : "libvirt gives no reason");
+    r = error_set(err, code_of(saved ? saved->code : 0), "%s: %s", text,
+                  saved && saved->message ? saved->message : "libvirt gives no reason");
+    if (saved)
+        virFreeError(saved);
+    return r;
 }
 
 static void be_silent(void *context, virErrorPtr error)
@@ -126,8 +129,25 @@ static int connect_embed(struct node *node, const char *root, struct error **err
                       root);
 }
 
+/* An embedded driver that is named by its URI gets its configuration as well. */
+static int prepare_uri(const char *uri, struct error **err)
+{
+    static const char start[] = "qemu:///embed?root=";
+    _cleanup_free_ char *root = NULL;
+
+    if (!str_starts(uri, start))
+        return 0;
+    uri += strlen(start);
+    root = str_unescape(uri, strcspn(uri, "&"));
+    return embed_prepare(root, err);
+}
+
 static int connect_uri(struct node *node, const char *uri, struct error **err)
 {
+    int r = prepare_uri(uri, err);
+
+    if (r < 0)
+        return r;
     node->uri = str_dup(uri);
     node_expect(uri);
     node->conn = virConnectOpen(uri);

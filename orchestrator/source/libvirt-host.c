@@ -14,29 +14,6 @@
 #define COMMAND_TIMEOUT (60 * NS_PER_S)
 #define TUNNEL_TIMEOUT (30 * NS_PER_S)
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-char *uri_unescape(const char *text, size_t length)
-{
-    char *out = mem_new(length + 1, 1), *to = out;
-
-    for (size_t i = 0; i < length; i++) {
-        if (text[i] == '%' && i + 2 < length && hex(text[i + 1]) >= 0 && hex(text[i + 2]) >= 0) {
-            *to++ = (char)(hex(text[i + 1]) << 4 | hex(text[i + 2]));
-            i += 2;
-        } else {
-            *to++ = text[i];
-        }
-    }
-    return out;
-}
-
 /* The value of name=… in the URI's query, or NULL. */
 static char *query_value(const char *uri, const char *name)
 {
@@ -46,7 +23,7 @@ static char *query_value(const char *uri, const char *name)
     for (; p; p = strchr(p, '&')) {
         p++;
         if (strncmp(p, name, n) == 0 && p[n] == '=')
-            return uri_unescape(p + n + 1, strcspn(p + n + 1, "&;#"));
+            return str_unescape(p + n + 1, strcspn(p + n + 1, "&;#"));
     }
     return NULL;
 }
@@ -54,7 +31,7 @@ static char *query_value(const char *uri, const char *name)
 /* authority: "user@name:port" or "user@[address]:port". */
 static int parse_authority(struct host *host, const char *text, size_t length)
 {
-    _cleanup_free_ char *authority = uri_unescape(text, length);
+    _cleanup_free_ char *authority = str_unescape(text, length);
     char *at = strrchr(authority, '@'), *name = at ? at + 1 : authority, *colon;
     char *bracket = *name == '[' ? strchr(name, ']') : NULL;
 

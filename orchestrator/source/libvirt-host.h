@@ -30,9 +30,6 @@ static inline bool host_is_local(const struct host *host)
     return !host->destination;
 }
 
-/* Takes "%41" for "A"; a broken escape stays as it is.  Caller frees. */
-char *uri_unescape(const char *text, size_t length);
-
 /*
  * Runs a POSIX shell script with the NULL-terminated args as $1, $2, … to its end (at most
  * timeout_ns) and gives its standard output (freed by the caller; ret_output may be NULL).

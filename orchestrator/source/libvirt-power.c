@@ -21,11 +21,13 @@ int virt_power_get(struct source *source, const char *vm, enum source_power *ret
 /* GRACEFUL lets QEMU store its bitmaps; only one that does not react to SIGTERM is killed. */
 static int force_off(virDomainPtr domain, struct error **err)
 {
+    _cleanup_error_ struct error *failure = NULL;
+
     if (virDomainDestroyFlags(domain, VIR_DOMAIN_DESTROY_GRACEFUL) == 0 ||
-        virt_power(domain) == SOURCE_OFF || virDomainDestroy(domain) == 0 ||
-        virt_power(domain) == SOURCE_OFF)
+        virt_power(domain) == SOURCE_OFF || virDomainDestroy(domain) == 0)
         return 0;
-    return virt_error(err, "cannot switch off VM \"%s\"", virDomainGetName(domain));
+    virt_error(&failure, "cannot switch off VM \"%s\"", virDomainGetName(domain));
+    return virt_power(domain) == SOURCE_OFF ? 0 : error_move(err, &failure);
 }
 
 static int time_is_up(virDomainPtr domain, uint64_t timeout_ns, struct error **err)

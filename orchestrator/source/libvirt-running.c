@@ -342,6 +342,7 @@ int running_stop(struct source *source, virDomainPtr domain, const char *directo
                  struct error **err)
 {
     uint64_t end = clock_now_ns() + JOB_END_TIMEOUT;
+    _cleanup_error_ struct error *refusal = NULL;
     bool asked = false;
 
     for (;;) {
@@ -349,10 +350,13 @@ int running_stop(struct source *source, virDomainPtr domain, const char *directo
 
         if (!current || strcmp(current, directory) != 0)
             return host_remove_directory(&source->host, directory, err);
-        if (!asked && virDomainAbortJob(domain) < 0 && virDomainIsActive(domain) == 1)
-            return virt_error(err, "cannot end the backup job of VM \"%s\"",
-                              virDomainGetName(domain));
+        /* A refusal (it may end by itself, or QEMU too) counts only when the job stays. */
+        if (!asked && virDomainAbortJob(domain) < 0)
+            virt_error(&refusal, "cannot end the backup job of VM \"%s\"",
+                       virDomainGetName(domain));
         asked = true;
+        if (refusal && clock_now_ns() > end - JOB_END_TIMEOUT + NS_PER_S)
+            return error_move(err, &refusal);
         if (clock_now_ns() > end)
             return error_set(err, ETIMEDOUT,
                              "the backup job of VM \"%s\" does not end; look at it with "

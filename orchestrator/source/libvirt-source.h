@@ -74,8 +74,20 @@ static inline void json_freep(json_t **j)
 
 /* libvirt.c */
 
-/* The sentence, ": " and libvirt's own last message.  The code is made from libvirt's. */
-int virt_error(struct error **err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/*
+ * The sentence, ": " and libvirt's own last message.  The code is made from libvirt's.  The message
+ * is taken before the other arguments are evaluated: every call of libvirt, even
+ * virDomainGetName(), forgets it.
+ */
+#define virt_error(err, ...)                                                                       \
+    ({                                                                                             \
+        virErrorPtr virt_last_ = virSaveLastError();                                               \
+        virt_error_saved(virt_last_, err, __VA_ARGS__);                                            \
+    })
+
+/* Frees saved, which may be NULL. */
+int virt_error_saved(virErrorPtr saved, struct error **err, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* By uuid or name; ENOENT. */
 int virt_domain(struct source *source, const char *vm, virDomainPtr *ret_domain,

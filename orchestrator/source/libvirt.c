@@ -40,18 +40,21 @@ static int code_of(int virt_code)
     }
 }
 
-int virt_error(struct error **err, const char *fmt, ...)
+int virt_error_saved(virErrorPtr saved, struct error **err, const char *fmt, ...)
 {
-    virErrorPtr last = virGetLastError();
     _cleanup_free_ char *text = NULL;
     va_list ap;
+    int r;
 
     va_start(ap, fmt);
     if (vasprintf(&text, fmt, ap) < 0)
         abort();
     va_end(ap);
-    return error_set(err, code_of(last ? last->code : 0), "%s: %s", text,
-                     last && last->message ? last->message : "libvirt gives no reason");
+    r = error_set(err, code_of(saved ? saved->code : 0), "%s: %s", text,
+                  saved && saved->message ? saved->message : "libvirt gives no reason");
+    if (saved)
+        virFreeError(saved);
+    return r;
 }
 
 /* libvirt prints every error to standard error unless told otherwise; ours go to the caller. */

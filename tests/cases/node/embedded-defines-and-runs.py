@@ -43,11 +43,6 @@ def first_open():
     """The first program gets the embedded driver because no libvirtd answers."""
     uri = run(build / "tests/tools/node-probe", "-", ROOT, "uri").strip()
     check(uri in (f"qemu:///embed?root={ROOT}", "qemu:///system"), f"destination: {uri}")
-    ROOT.joinpath("etc").mkdir(parents=True, exist_ok=True)
-    if uri == "qemu:///system":
-        (ROOT / "etc/qemu.conf").write_text('user = "root"\ngroup = "root"\nnamespaces = []\n'
-                                            'security_driver = "none"\ncgroup_controllers = []\n'
-                                            'remember_owner = 0\nstdio_handler = "file"\n')
 
 
 def wipe():
