@@ -478,7 +478,13 @@ int guest_write(struct guest *guest, const char *path, const void *data, size_t 
                 struct error **err)
 {
     int r = make_parent(guest, path, err);
+    struct guestfs_statns *st;
 
+    /* Writing to a pipe that the guest left there would wait for ever. */
+    st = r == 0 ? guestfs_statns(guest->g, path) : NULL;
+    if (st && !S_ISREG(st->st_mode))
+        r = error_set(err, EINVAL, "%s in the guest is not a regular file", path);
+    guestfs_free_statns(st);
     if (r == 0 && guestfs_write(guest->g, path, data, length) < 0)
         r = guest_error(guest, err, path);
     return r;

@@ -111,7 +111,7 @@ static int add_mount(struct mount_list *list, const struct volume_list *volumes,
 int inspect_mounts(const struct tree *tree, const struct volume_list *volumes,
                    struct mount_list *ret_mounts, struct error **err)
 {
-    static const char *const wanted[] = {"/usr", "/var", "/boot"};
+    static const char *const wanted[] = {"/usr", "/var", "/boot", "/boot/efi"};
     _cleanup_free_ char *text = NULL;
     int r = tree_text(tree, "/etc/fstab", &text, err);
 

@@ -26,8 +26,9 @@ struct mount_list {
 };
 
 /*
- * Where /usr, /var and /boot are when they are not on the root filesystem.  -ENOENT with a sentence
- * when fstab names something that is on none of the disks.
+ * Where /usr, /var, /boot and /boot/efi are when they are not on the root filesystem, in the order
+ * they have to be mounted.  -ENOENT with a sentence when fstab names something that is on none of
+ * the disks.
  */
 int inspect_mounts(const struct tree *tree, const struct volume_list *volumes,
                    struct mount_list *ret_mounts, struct error **err);

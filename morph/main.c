@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/accel.h"
+#include "base/align.h"
 #include "morph/guest.h"
 #include "morph/options.h"
 #include "morph/plan.h"
@@ -19,9 +20,6 @@
 
 #define EXIT_UNCHANGED 20 /* nothing was changed */
 
-/* Free space that must be left behind what the plan adds. */
-#define ROOT_RESERVE ((uint64_t)16 << 20)
-#define BOOT_RESERVE ((uint64_t)2 << 20)
 #define INODES_NEEDED 64
 
 static int check_one(struct guest *guest, const char *directory, uint64_t needed,
@@ -46,20 +44,36 @@ static int check_one(struct guest *guest, const char *directory, uint64_t needed
     return 0;
 }
 
+/* Edits are below these directories, of which each may be a filesystem of its own. */
+static const struct {
+    const char *directory, *except;
+    uint64_t reserve; /* free space that must be left behind what the plan adds */
+} places[] = {
+    {"/", "/boot", (uint64_t)16 << 20},
+    {"/boot", "/boot/efi", (uint64_t)2 << 20},
+    {"/boot/efi", NULL, (uint64_t)256 << 10},
+};
+
 static int check_space(struct guest *guest, const struct plan *plan, struct error **err)
 {
-    struct guest_space root, boot;
-    int r = guest_space(guest, "/", &root, err);
+    struct guest_space space[ARRAY_SIZE(places)];
+    uint64_t needed[ARRAY_SIZE(places)];
+    int r = guest_space(guest, "/", &space[0], err);
 
-    if (r == 0)
-        r = guest_space(guest, "/boot", &boot, err);
-    if (r < 0 || plan->edit_count == 0)
-        return r;
-    if (root.id == boot.id)
-        return check_one(guest, "/", plan_bytes(plan, "/", NULL) + ROOT_RESERVE, err);
-    r = check_one(guest, "/", plan_bytes(plan, "/", "/boot") + ROOT_RESERVE, err);
-    if (r == 0)
-        r = check_one(guest, "/boot", plan_bytes(plan, "/boot", NULL) + BOOT_RESERVE, err);
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(places); i++) {
+        size_t owner = 0; /* the first place on the same filesystem */
+
+        /* Where there is no such directory it will be made on the root filesystem. */
+        if (i > 0 && guest_space(guest, places[i].directory, &space[i], NULL) < 0)
+            space[i] = space[0];
+        while (space[owner].id != space[i].id)
+            owner++;
+        needed[i] = 0;
+        needed[owner] += plan_bytes(plan, places[i].directory, places[i].except);
+    }
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(places); i++)
+        if (needed[i] > 0)
+            r = check_one(guest, places[i].directory, needed[i] + places[i].reserve, err);
     return r;
 }
 

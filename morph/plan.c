@@ -9,8 +9,8 @@
 #include "morph/change.h"
 
 static const struct change_ops *const changes[] = {
-    &change_linux_fstab,     &change_linux_bootconfig, &change_linux_network,
-    &change_linux_initramfs, &change_linux_serial,     &change_linux_agents,
+    &change_linux_fstab, &change_linux_bootconfig, &change_linux_network, &change_linux_initramfs,
+    &change_linux_uefi,  &change_linux_serial,     &change_linux_agents,
 };
 
 void plan_done(struct plan *plan)

@@ -242,6 +242,25 @@ static void test_newest_kernel_must_work(void **state)
     assert_non_null(strstr(error_text(err), K2));
 }
 
+static void test_loader_where_firmware_looks(void **state)
+{
+    fake_text(&guest, "/boot/efi/EFI/debian/shimx64.efi", "shim");
+    fake_text(&guest, "/boot/efi/EFI/debian/grubx64.efi", "grub");
+    morph();
+    assert_string_equal(text_of("/boot/efi/EFI/BOOT/BOOTX64.EFI"), "shim");
+    assert_string_equal(text_of("/boot/efi/EFI/BOOT/grubx64.efi"), "grub");
+    assert_int_equal(morph(), 0);
+}
+
+static void test_loader_of_the_guest_stays(void **state)
+{
+    fake_text(&guest, "/boot/efi/EFI/debian/grubx64.efi", "grub");
+    fake_text(&guest, "/boot/efi/EFI/BOOT/BOOTX64.EFI", "own");
+    morph();
+    assert_string_equal(text_of("/boot/efi/EFI/BOOT/BOOTX64.EFI"), "own");
+    assert_string_equal(text_of("/boot/efi/EFI/BOOT/grubx64.efi"), "(none)");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +272,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_several_disks_are_resolved_by_order, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_newest_kernel_must_work, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_loader_where_firmware_looks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_loader_of_the_guest_stays, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
