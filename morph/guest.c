@@ -14,6 +14,7 @@
 #include "morph/buffer.h"
 
 #define CONSOLE_TAIL 4096
+#define MOUNTS 8
 
 /* Files up to SMALL bytes are read by messages, which cost a hundredth of starting a transfer. */
 #define SMALL ((size_t)8 << 20)
@@ -24,6 +25,10 @@ struct guest {
     int disks;
     char console[CONSOLE_TAIL + 1]; /* what QEMU and the appliance said last */
     size_t console_length;
+    struct {
+        char *device, *directory, *options;
+    } mounts[MOUNTS]; /* what is mounted, in order, to mount it again */
+    size_t mount_count;
 };
 
 static void strings_free(char ***list)
@@ -177,10 +182,21 @@ int guest_open(const struct guest_options *options, struct guest **ret_guest, st
     return 0;
 }
 
+static void forget_mounts(struct guest *guest)
+{
+    for (size_t i = 0; i < guest->mount_count; i++) {
+        free(guest->mounts[i].device);
+        free(guest->mounts[i].directory);
+        free(guest->mounts[i].options);
+    }
+    guest->mount_count = 0;
+}
+
 void guest_abandon(struct guest *guest)
 {
     if (!guest)
         return;
+    forget_mounts(guest);
     guestfs_close(guest->g);
     free(guest);
 }
@@ -279,7 +295,7 @@ int guest_subvolumes(struct guest *guest, const char *device, char ***ret_names,
     if (r < 0)
         return r;
     list = guestfs_btrfs_subvolume_list(guest->g, "/");
-    guestfs_umount_all(guest->g);
+    guest_unmount_all(guest, NULL);
     if (!list)
         return guest_error(guest, err, device);
     names = mem_new(list->len + 1, sizeof(char *));
@@ -308,14 +324,42 @@ int guest_check_filesystem(struct guest *guest, const struct volume *volume, str
     return 0;
 }
 
-int guest_mount(struct guest *guest, const char *device, const char *directory, const char *options,
-                struct error **err)
+static int mount_now(struct guest *guest, const char *device, const char *directory,
+                     const char *options, struct error **err)
 {
     _cleanup_free_ char *all = str_format("ro%s%s", *options ? "," : "", options);
 
     if (guestfs_mount_options(guest->g, all, device, directory) == 0)
         return 0;
     return guest_error(guest, err, "cannot mount a filesystem of the guest");
+}
+
+int guest_mount(struct guest *guest, const char *device, const char *directory, const char *options,
+                struct error **err)
+{
+    size_t n = guest->mount_count;
+    int r = n == MOUNTS ? error_set(err, ENFILE, "too many filesystems to mount")
+                        : mount_now(guest, device, directory, options, err);
+
+    if (r < 0)
+        return r;
+    guest->mounts[n].device = str_dup(device);
+    guest->mounts[n].directory = str_dup(directory);
+    guest->mounts[n].options = str_dup(options);
+    guest->mount_count++;
+    return 0;
+}
+
+int guest_mount_again(struct guest *guest, struct error **err)
+{
+    int r = 0;
+
+    if (guestfs_sync(guest->g) < 0 || guestfs_umount_all(guest->g) < 0)
+        return guest_error(guest, err, "cannot flush and unmount the guest's filesystems");
+    for (size_t i = 0; r == 0 && i < guest->mount_count; i++)
+        r = mount_now(guest, guest->mounts[i].device, guest->mounts[i].directory,
+                      guest->mounts[i].options, err);
+    return r;
 }
 
 int guest_make_writable(struct guest *guest, struct error **err)
@@ -337,19 +381,20 @@ int guest_make_writable(struct guest *guest, struct error **err)
 
 int guest_unmount_all(struct guest *guest, struct error **err)
 {
+    forget_mounts(guest);
     return guestfs_umount_all(guest->g) < 0 ? guest_error(guest, err, "cannot unmount") : 0;
 }
 
-/* `size` bytes of a file in pieces that fit into a message. */
-static int read_small(struct guest *guest, const char *path, size_t size, char **ret_data,
-                      size_t *ret_length, struct error **err)
+/* Up to `size` bytes of a file from `offset`, in pieces that fit into a message. */
+static int read_pieces(struct guest *guest, const char *path, uint64_t offset, size_t size,
+                       char **ret_data, size_t *ret_length, struct error **err)
 {
     _cleanup_buffer_ struct buffer data = {0};
 
     while (data.length < size) {
         size_t length;
         char *piece = guestfs_pread(guest->g, path, (int)MIN(size - data.length, MESSAGE),
-                                    (int64_t)data.length, &length);
+                                    (int64_t)(offset + data.length), &length);
 
         if (!piece)
             return guest_error(guest, err, path);
@@ -384,7 +429,7 @@ static int op_read(void *self, const char *path, size_t max, char **ret_data, si
     if (size < 0 || (uint64_t)size > max)
         return error_set(err, EFBIG, "the guest's file %s is larger than %zu bytes", path, max);
     if ((size_t)size <= SMALL)
-        return read_small(guest, path, (size_t)size, ret_data, ret_length, err);
+        return read_pieces(guest, path, 0, (size_t)size, ret_data, ret_length, err);
     data = guestfs_read_file(guest->g, path, ret_length);
     if (!data)
         return guest_error(guest, err, path);
@@ -523,4 +568,18 @@ int guest_remove_link(struct guest *guest, const char *path, struct error **err)
     if (op_kind(guest, path) != TREE_LINK)
         return error_set(err, EINVAL, "%s in the guest is no longer a symbolic link", path);
     return guestfs_rm(guest->g, path) < 0 ? guest_error(guest, err, path) : 0;
+}
+
+int guest_check_bytes(struct guest *guest, const char *path, uint64_t offset, const void *data,
+                      size_t length, struct error **err)
+{
+    _cleanup_free_ char *found = NULL;
+    size_t found_length;
+    int r = read_pieces(guest, path, offset, length + 1, &found, &found_length, err);
+
+    if (r < 0)
+        return error_prefix(err, "%s cannot be read back", path);
+    if (found_length != length || memcmp(found, data, length) != 0)
+        return error_set(err, EIO, "%s does not hold what was written to it", path);
+    return 0;
 }

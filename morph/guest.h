@@ -52,6 +52,10 @@ int guest_mount(struct guest *guest, const char *device, const char *directory, 
 int guest_make_writable(struct guest *guest, struct error **err);
 int guest_unmount_all(struct guest *guest, struct error **err);
 
+/* Flushes, unmounts and mounts the same read-only, so that what is read next comes from the disks:
+ * the kernel reports lost writes at unmount to nobody. */
+int guest_mount_again(struct guest *guest, struct error **err);
+
 /* The mounted files; valid as long as the guest. */
 struct tree guest_tree(struct guest *guest);
 
@@ -71,3 +75,7 @@ int guest_append(struct guest *guest, const char *path, uint64_t offset, const v
                  size_t length, struct error **err);
 int guest_link(struct guest *guest, const char *path, const char *target, struct error **err);
 int guest_remove_link(struct guest *guest, const char *path, struct error **err);
+
+/* -EIO with a sentence unless the file is `length` bytes longer than offset, and these are data. */
+int guest_check_bytes(struct guest *guest, const char *path, uint64_t offset, const void *data,
+                      size_t length, struct error **err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * slipway-morph: launch → inspect (survey, plan, space) → apply → close.  Everything up to apply
- * only reads, so a failure there leaves the guest as it was.
+ * slipway-morph: launch → inspect (survey, plan, space) → apply → verify → close.  Everything up to
+ * apply only reads, so a failure there leaves the guest as it was.
  */
 #include <stdio.h>
 #include <string.h>
@@ -105,6 +105,33 @@ static int apply(struct guest *guest, const struct plan *plan, const struct repo
     return r;
 }
 
+static int check_edit(struct guest *guest, const struct edit *edit, struct error **err)
+{
+    struct tree tree = guest_tree(guest);
+    _cleanup_free_ char *target = NULL;
+
+    if (edit->kind == EDIT_WRITE || edit->kind == EDIT_APPEND)
+        return guest_check_bytes(guest, edit->path, edit->offset, edit->data, edit->length, err);
+    if (edit->kind == EDIT_REMOVE
+            ? tree_kind(&tree, edit->path) == TREE_NONE
+            : tree_readlink(&tree, edit->path, &target) == 0 && strcmp(target, edit->data) == 0)
+        return 0;
+    return error_set(err, EIO, "%s is not as it was made", edit->path);
+}
+
+/* Reads every edit back from the disks. */
+static int verify(struct guest *guest, const struct plan *plan, struct report *report,
+                  struct error **err)
+{
+    int r;
+
+    report_phase(report, "verify");
+    r = guest_mount_again(guest, err);
+    for (size_t i = 0; r == 0 && i < plan->edit_count; i++)
+        r = check_edit(guest, &plan->edits[i], err);
+    return r;
+}
+
 /* The whole run.  *changed becomes true before the first write. */
 static int run(const struct options *o, struct report *report, struct facts *facts,
                struct plan *plan, bool *changed, struct error **err)
@@ -137,6 +164,8 @@ static int run(const struct options *o, struct report *report, struct facts *fac
             *changed = true;
             r = apply(guest, plan, report, err);
         }
+        if (r == 0)
+            r = verify(guest, plan, report, err);
     }
     if (r < 0) {
         guest_abandon(guest);
