@@ -166,9 +166,17 @@ int superfile_load(struct superfile *sf, struct io *io, int fd, const char *path
     return 0;
 }
 
-int superfile_update(struct superfile *sf, int (*fn)(struct super *, void *), void *context)
+static int write_slot(struct superfile *sf, struct super *s)
 {
     _Alignas(META_PAGE) uint8_t slot[META_PAGE];
+
+    s->seq += plant(PLANT_ROOT_SAME_SLOT) ? 2 : 1;
+    super_encode(s, slot);
+    return io_write(sf->io, sf->fd, slot, META_PAGE, s->seq % 2 * META_PAGE, true);
+}
+
+int superfile_update(struct superfile *sf, int (*fn)(struct super *, void *), void *context)
+{
     struct super next;
     int r;
 
@@ -179,9 +187,11 @@ int superfile_update(struct superfile *sf, int (*fn)(struct super *, void *), vo
     r = fn(&next, context);
     if (r < 0)
         return r;
-    next.seq = sf->current.seq + (plant(PLANT_ROOT_SAME_SLOT) ? 2 : 1);
-    super_encode(&next, slot);
-    r = io_write(sf->io, sf->fd, slot, META_PAGE, next.seq % 2 * META_PAGE, true);
+    r = write_slot(sf, &next); /* the commit point */
+    /* The other slot gets the same content: a sector that goes bad later must not take the store
+     * back to before a generation or a flip that was acknowledged. */
+    if (r == 0)
+        r = write_slot(sf, &next);
     if (r < 0) {
         sf->failed = true;
         return r;

@@ -73,8 +73,9 @@ struct superfile {
 int superfile_load(struct superfile *sf, struct io *io, int fd, const char *path,
                    struct error **err);
 
-/* Changes a copy of the root by fn (0 or -errno to give up) and makes it durable: the commit
- * point of every transition.  After a failed write every later update fails with -EIO. */
+/* Changes a copy of the root by fn (0 or -errno to give up) and makes it durable, first in the older
+ * slot (the commit point of every transition), then in the other one as well.  After a failed write
+ * every later update fails with -EIO. */
 int superfile_update(struct superfile *sf, int (*fn)(struct super *super, void *context),
                      void *context);
 
