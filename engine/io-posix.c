@@ -131,6 +131,11 @@ static int posix_unlink(struct io *io, const char *path)
     return unlink(path) < 0 ? -errno : 0;
 }
 
+static int posix_rmdir(struct io *io, const char *path)
+{
+    return rmdir(path) < 0 ? -errno : 0;
+}
+
 static int posix_rename(struct io *io, const char *from, const char *to)
 {
     return rename(from, to) < 0 ? -errno : 0;
@@ -260,6 +265,7 @@ static const struct io_ops posix_ops = {
     .size = posix_size,
     .mkdir = posix_mkdir,
     .unlink = posix_unlink,
+    .rmdir = posix_rmdir,
     .rename = posix_rename,
     .list = posix_list,
     .seek = posix_seek,

@@ -12,6 +12,7 @@
 #include "base/error.h"
 
 struct io;
+struct ring;
 
 enum io_open_flags {
     IO_CREATE = 1,  /* must not exist yet */
@@ -42,6 +43,7 @@ struct io_ops {
     int (*size)(struct io *io, int fd, uint64_t *ret_size);
     int (*mkdir)(struct io *io, const char *path);
     int (*unlink)(struct io *io, const char *path);
+    int (*rmdir)(struct io *io, const char *path);
     int (*rename)(struct io *io, const char *from, const char *to);
     /* Calls fn for each name in a folder (not "." and ".."); stops at a negative result. */
     int (*list)(struct io *io, const char *path, int (*fn)(const char *name, void *context),
@@ -64,6 +66,8 @@ struct io_ops {
     int (*identity)(struct io *io, int fd, uint8_t ret_id[16]);
     /* 1: block device, 0: regular file. */
     int (*is_block)(struct io *io, int fd);
+    /* A ring of its own for bulk transfers; NULL: ring_new() chooses. */
+    int (*ring)(struct io *io, struct ring **ret_ring);
 };
 
 struct io {

@@ -19,6 +19,8 @@ static bool uring_wanted(void)
 
 int ring_new(struct io *io, unsigned depth, struct ring_buffers buffers, struct ring **ret_ring)
 {
+    if (io->ops->ring)
+        return io->ops->ring(io, ret_ring);
     if (io == io_posix() && uring_wanted() && ring_new_uring(depth, buffers, ret_ring) == 0)
         return 0;
     return ring_new_sync(io, ret_ring);

@@ -314,11 +314,11 @@ static void undo(struct creation *c)
 
         for (size_t k = 0; k < ARRAY_SIZE(files); k++)
             unlink_in(c, folder, files[k]);
-        remove(folder);
+        c->io->ops->rmdir(c->io, folder);
         if (c->target_made[i])
             c->io->ops->unlink(c->io, c->vm->disks[i].target);
     }
-    remove(c->store);
+    c->io->ops->rmdir(c->io, c->store);
 }
 
 int store_create(struct io *io, const char *store, struct store_vm *vm, struct error **err)

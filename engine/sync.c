@@ -110,11 +110,26 @@ int sync_open(struct sync *s, struct engine *e, const struct sync_request *q, st
     return r;
 }
 
+static int drop_loading(struct disk *d)
+{
+    struct layer *l = d->loading;
+    int r;
+
+    if (!l)
+        return 0;
+    d->loading = NULL;
+    r = layer_unlink(d->io, l->stem);
+    layer_unref(l);
+    return r;
+}
+
 void sync_close(struct sync *s)
 {
     for (unsigned i = 0; i < s->disk_count; i++) {
         struct sync_disk *sd = &s->disks[i];
 
+        if (sd->tainted)
+            drop_loading(sd->disk);
         reader_close(sd->reader);
         if (sd->pull_ready)
             pull_done(&sd->pull);
@@ -299,19 +314,6 @@ static int fill_change_set(struct sync *s, struct sync_disk *sd, struct error **
     return r < 0 ? error_set_errno(err, -r, "cannot make the change set of disk %s", d->name) : 0;
 }
 
-static int drop_loading(struct disk *d)
-{
-    struct layer *l = d->loading;
-    int r;
-
-    if (!l)
-        return 0;
-    d->loading = NULL;
-    r = layer_unlink(d->io, l->stem);
-    layer_unref(l);
-    return r;
-}
-
 static int check_space(struct sync_disk *sd, struct error **err)
 {
     struct disk *d = sd->disk;
@@ -427,14 +429,6 @@ int sync_checkpoint(struct sync *s, unsigned index)
     else if (r < 0)
         s->disks[index].tainted = true;
     return r;
-}
-
-/* After a failed fdatasync nobody knows what of the layer is durable: it is fetched again. */
-static void drop_tainted(struct sync *s)
-{
-    for (unsigned i = 0; i < s->disk_count; i++)
-        if (s->disks[i].tainted)
-            drop_loading(s->disks[i].disk);
 }
 
 /* ---- commit ---- */
@@ -568,6 +562,5 @@ int sync_run(struct sync *s, progress_fn *progress, void *context, struct error 
                                       "snapshot resumes it");
     if (r == 0)
         r = sync_commit(s, err);
-    drop_tainted(s);
     return r;
 }

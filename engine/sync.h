@@ -29,7 +29,8 @@ struct sync_disk {
     struct reader *reader;  /* the first connection: size, extents, first puller */
     struct pull pull;
     bool pull_ready;
-    bool tainted;           /* an fdatasync of the layer failed */
+    bool tainted;           /* an fdatasync of the layer failed: nobody knows what of it is
+                             * durable, sync_close() drops it */
     bool resumed;           /* the change set is known from an interrupted sync */
     uint64_t wanted_bytes;  /* pending when the copy began */
     uint64_t changed_bytes; /* size of the change set */

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/model/model.h"
+
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/align.h"
+#include "base/str.h"
+#include "engine/draft.h"
+
+const char *const model_disks[MEM_DISKS] = {"sda", "sdb"};
+
+void model_fail(struct model *m, const char *format, ...)
+{
+    va_list args;
+
+    if (m->failure[0])
+        return;
+    va_start(args, format);
+    vsnprintf(m->failure, sizeof(m->failure), format, args);
+    va_end(args);
+}
+
+struct content content_copy(const struct content *from)
+{
+    struct content c;
+
+    for (unsigned d = 0; d < MEM_DISKS; d++) {
+        c.bytes[d] = mem_new(1, mem_sizes[d]);
+        if (from)
+            memcpy(c.bytes[d], from->bytes[d], mem_sizes[d]);
+    }
+    return c;
+}
+
+void content_free(struct content *c)
+{
+    for (unsigned d = 0; d < MEM_DISKS; d++) {
+        free(c->bytes[d]);
+        c->bytes[d] = NULL;
+    }
+}
+
+/* ---- what is readable ---- */
+
+static void compare(struct model *m, const char *what, unsigned disk, const uint8_t *have,
+                    const uint8_t *want)
+{
+    uint64_t at = 0;
+
+    if (memcmp(have, want, mem_sizes[disk]) == 0)
+        return;
+    while (have[at] == want[at])
+        at++;
+    model_fail(m, "%s: disk %s differs at byte %" PRIu64 " (block %" PRIu64 ")", what,
+               model_disks[disk], at, at / BLOCK_SIZE);
+}
+
+/* allowed: the view may refuse (its time is over), but it may never lie. */
+static void check_view(struct model *m, struct view *v, const char *what, bool may_refuse)
+{
+    for (unsigned d = 0; d < MEM_DISKS; d++) {
+        _cleanup_free_ uint8_t *have = mem_new(1, mem_sizes[d]);
+        int r = view_pread(v, &m->engine->disks[d], have, (uint32_t)mem_sizes[d], 0);
+        char text[64];
+
+        snprintf(text, sizeof(text), "%s of generation %" PRIu64, what, v->gen);
+        if (r < 0 && !(may_refuse && r == -ESHUTDOWN))
+            model_fail(m, "%s cannot be read: %s", text, strerror(-r));
+        else if (r == 0)
+            compare(m, text, d, have, m->gens[v->gen].bytes[d]);
+    }
+}
+
+static void check_generation(struct model *m, uint64_t gen)
+{
+    struct view *v;
+    int r = view_get(m->engine, gen, &v);
+
+    if (r < 0) {
+        model_fail(m, "generation %" PRIu64 " cannot be opened: %s", gen, strerror(-r));
+        return;
+    }
+    check_view(m, v, "a view", false);
+    view_put(v);
+}
+
+static void check_mirror(struct model *m, bool deep)
+{
+    uint64_t oldest = 0;
+
+    for (unsigned d = 0; d < MEM_DISKS; d++)
+        oldest = MAX(oldest, m->engine->disks[d].oldest_readable);
+    if (m->engine->cur_gen != m->gen) {
+        model_fail(m, "the engine is at generation %" PRIu64 ", %" PRIu64 " was acknowledged",
+                   m->engine->cur_gen, m->gen);
+        return;
+    }
+    for (uint64_t gen = deep ? oldest : m->gen; gen <= m->gen; gen++)
+        check_generation(m, gen);
+}
+
+static void check_owner(struct model *m)
+{
+    for (unsigned d = 0; d < MEM_DISKS; d++) {
+        _cleanup_free_ char *path = str_format("/target/%s", model_disks[d]);
+        uint64_t size = 0;
+        const uint8_t *have = sim_file(m->sim, path, &size);
+
+        if (!have || size < mem_sizes[d])
+            model_fail(m, "target %s is gone or cut", path);
+        else if (!m->writing)
+            compare(m, "the owner's target", d, have, m->owner.bytes[d]);
+    }
+}
+
+static void check_draft(struct model *m)
+{
+    for (unsigned d = 0; d < MEM_DISKS; d++) {
+        _cleanup_free_ uint8_t *have = mem_new(1, mem_sizes[d]);
+        int r = draft_pread(m->engine->draft, &m->engine->disks[d], have, (uint32_t)mem_sizes[d],
+                            0);
+
+        if (r < 0)
+            model_fail(m, "the draft cannot be read: %s", strerror(-r));
+        else
+            compare(m, "the draft", d, have, m->draft_content.bytes[d]);
+    }
+}
+
+/* ---- names ---- */
+
+static bool layer_known(const struct disk *d, uint64_t gen)
+{
+    if (d->loading && d->loading->gen == gen)
+        return true;
+    for (unsigned i = 0; i < d->layer_count; i++)
+        if (d->layers[i]->gen == gen)
+            return true;
+    return false;
+}
+
+static void check_name(const char *path, void *context)
+{
+    struct model *m = context;
+    struct super root = superfile_get(&m->engine->super);
+    const char *file = strrchr(path, '/') + 1;
+    unsigned long long number;
+    char suffix[16];
+    const struct disk *d = NULL;
+
+    for (unsigned i = 0; i < m->engine->disk_count; i++)
+        if (str_starts(path, m->engine->disks[i].folder))
+            d = &m->engine->disks[i];
+    if (!d || strcmp(path, d->folder) == 0 || strcmp(file, "dig") == 0)
+        return;
+    if (sscanf(file, "L%llu.%15s", &number, suffix) == 2 && layer_known(d, number))
+        return;
+    if (sscanf(file, "map.%llu", &number) == 1 && root.mode == MODE_INIT &&
+        root.disks[d->index].map_epoch == number)
+        return;
+    model_fail(m, "%s is left over", path);
+}
+
+void reference_check(struct model *m, bool deep)
+{
+    struct engine *e = m->engine;
+
+    sim_quiet_begin(m->sim);
+    if (e->mode != m->mode)
+        model_fail(m, "the engine is in mode %s, not %s", store_mode_name(e->mode),
+                   store_mode_name(m->mode));
+    else if (m->mode == MODE_MIRROR)
+        check_mirror(m, deep);
+    else if (m->mode == MODE_OWNER)
+        check_owner(m);
+    for (unsigned i = 0; i < PINS; i++)
+        if (m->pins[i])
+            check_view(m, m->pins[i], "a pinned view", m->mode != MODE_MIRROR);
+    if (m->draft)
+        check_draft(m);
+    sim_quiet_end(m->sim);
+}
+
+/* ---- after a recovery ---- */
+
+/* Every sector is what the last acknowledged flush covered, or something written after it. */
+static void check_flushed(struct model *m, unsigned disk, const uint8_t *have)
+{
+    for (uint64_t at = 0; at < mem_sizes[disk] && !m->failure[0]; at += SECTOR) {
+        bool good = memcmp(have + at, m->flushed.bytes[disk] + at, SECTOR) == 0;
+
+        for (unsigned i = 0; i < m->write_count && !good; i++) {
+            const struct guest_write *w = &m->writes[i];
+
+            good = w->disk == disk && w->offset <= at && at + SECTOR <= w->offset + w->length &&
+                   memcmp(have + at, w->bytes + (at - w->offset), SECTOR) == 0;
+        }
+        if (!good)
+            model_fail(m, "power loss: disk %s at byte %" PRIu64 " holds neither what was flushed "
+                          "nor what was written since", model_disks[disk], at);
+    }
+}
+
+/* Exactly what was acknowledged; the write under way may be there in part. */
+static void check_kept(struct model *m, unsigned disk, const uint8_t *have)
+{
+    const struct guest_write *w = m->writing ? &m->writes[m->write_count - 1] : NULL;
+
+    for (uint64_t at = 0; at < mem_sizes[disk] && !m->failure[0]; at += SECTOR) {
+        bool good = memcmp(have + at, m->owner.bytes[disk] + at, SECTOR) == 0;
+
+        if (!good && w && w->disk == disk && w->offset <= at &&
+            at + SECTOR <= w->offset + w->length)
+            good = memcmp(have + at, w->bytes + (at - w->offset), SECTOR) == 0;
+        if (!good)
+            model_fail(m, "kill: disk %s at byte %" PRIu64 " lost an acknowledged write",
+                       model_disks[disk], at);
+    }
+}
+
+static void drop_writes(struct model *m)
+{
+    while (m->write_count > 0)
+        free(m->writes[--m->write_count].bytes);
+    m->writing = false;
+}
+
+static void owner_recovered(struct model *m, bool power_lost)
+{
+    for (unsigned d = 0; d < MEM_DISKS; d++) {
+        _cleanup_free_ char *path = str_format("/target/%s", model_disks[d]);
+        uint64_t size = 0;
+        const uint8_t *have = sim_file(m->sim, path, &size);
+
+        if (!have || size < mem_sizes[d]) {
+            model_fail(m, "target %s is gone or cut", path);
+            return;
+        }
+        if (power_lost)
+            check_flushed(m, d, have);
+        else
+            check_kept(m, d, have);
+        memcpy(m->owner.bytes[d], have, mem_sizes[d]);
+        if (power_lost)
+            memcpy(m->flushed.bytes[d], have, mem_sizes[d]);
+    }
+    if (power_lost)
+        drop_writes(m);
+    m->writing = false;
+}
+
+void reference_owner(struct model *m)
+{
+    if (m->mode != MODE_MIRROR)
+        return;
+    m->mode = MODE_OWNER;
+    m->owner = content_copy(&m->gens[m->gen]);
+    m->flushed = content_copy(&m->gens[m->gen]);
+}
+
+void reference_detached(struct model *m, bool power_lost)
+{
+    m->mode = MODE_DETACHED;
+    m->maybe_detached = false;
+    owner_recovered(m, power_lost);
+}
+
+void reference_recovered(struct model *m, bool power_lost)
+{
+    struct engine *e = m->engine;
+    uint64_t next = m->gen + 1; /* NO_GENERATION + 1 is 0 */
+
+    if (m->maybe_gen && e->cur_gen == next) {
+        m->gen = next;
+        m->local |= m->gen_points[next] < 0;
+        m->mode = MODE_MIRROR;
+    } else if (m->maybe_gen) {
+        content_free(&m->gens[next]);
+    }
+    if (m->maybe_owner && e->mode == MODE_OWNER)
+        reference_owner(m);
+    m->maybe_gen = m->maybe_owner = m->maybe_detached = false;
+    if (e->mode == MODE_OWNER && m->mode == MODE_OWNER)
+        owner_recovered(m, power_lost);
+    if (e->mode == MODE_INIT && m->mode == MODE_INIT && e->cur_gen != NO_GENERATION)
+        model_fail(m, "a generation in mode init");
+    reference_check(m, true);
+    sim_each(m->sim, check_name, m);
+}
+
+/* ---- what was done ---- */
+
+void reference_generation(struct model *m, struct content content, int point)
+{
+    m->gens[m->gen + 1] = content;
+    m->gen_points[m->gen + 1] = point;
+    m->maybe_gen = true;
+}
+
+void reference_guest_write(struct model *m, unsigned disk, uint64_t offset, uint64_t length,
+                           const uint8_t *bytes)
+{
+    struct guest_write *w = &m->writes[m->write_count++];
+
+    *w = (struct guest_write){disk, offset, length, mem_new(1, length)};
+    if (bytes)
+        memcpy(w->bytes, bytes, length);
+    m->writing = true;
+}
+
+void reference_guest_flush(struct model *m)
+{
+    for (unsigned d = 0; d < MEM_DISKS; d++)
+        memcpy(m->flushed.bytes[d], m->owner.bytes[d], mem_sizes[d]);
+    drop_writes(m);
+}
+
+void reference_adopt(struct model *m)
+{
+    for (unsigned d = 0; d < MEM_DISKS; d++) {
+        _cleanup_free_ char *path = str_format("/target/%s", model_disks[d]);
+        uint64_t size = 0;
+        const uint8_t *have = sim_file(m->sim, path, &size);
+
+        if (have && size >= mem_sizes[d])
+            memcpy(m->owner.bytes[d], have, mem_sizes[d]);
+    }
+    m->writing = false;
+}
+
+void reference_durable(struct model *m, unsigned disk, bool durable[8])
+{
+    struct disk *d = &m->engine->disks[disk];
+
+    for (uint64_t b = 0; b < d->blocks; b++)
+        durable[b] = m->sync->initial ? d->map->missing[b] == 0
+                                      : layer_state(d->loading, b) != BLOCK_PENDING;
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ *   model random FIRST COUNT     sequences from seeds FIRST..
+ *   model small DEPTH            every sequence of up to DEPTH large steps, a crash at every call
+ *   model create                 a crash at every call of making a store
+ *   model planted SECONDS        each planted bug (engine/plant.h) must be noticed
+ * A sequence that fails is made as short as it can be and printed; the exit code is then 1.
+ */
+#include "tests/model/model.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/align.h"
+#include "base/clock.h"
+#include "base/str.h"
+#include "engine/plant.h"
+
+#define STEPS_MAX 80
+
+#ifdef SLIPWAY_PLANTED_BUGS
+enum plant plant_active;
+#endif
+
+struct sequence {
+    uint64_t seed;
+    unsigned count;
+    struct step steps[STEPS_MAX];
+};
+
+static const char *const step_names[_STEP_MAX] = {
+    "source-write", "sync-begin",   "pull",        "checkpoint",  "sync-end",   "sync-give-up",
+    "sync",         "fold-begin",   "fold",        "fold-end",    "fold-all",   "pin",
+    "unpin",        "draft-create", "draft-write", "draft-seal",  "draft-drop", "flip",
+    "guest-write",  "guest-flush",  "detach",      "restart",
+};
+static const char *const fault_names[] = {"", "crash", "EIO", "ENOSPC"};
+static const char *const loss_names[] = {"all", "nothing", "some", "torn"};
+
+struct tally {
+    uint64_t runs, steps, crashes, failures;
+};
+
+static struct tally tally;
+
+/* ---- one run ---- */
+
+/* False: it failed; the sentence is in `why`. */
+static bool run(const struct sequence *q, char *why, size_t size)
+{
+    struct step create = {.seed = (uint32_t)q->seed};
+    struct model *m = model_new(q->seed);
+    bool good;
+
+    tally.runs++;
+    if (model_create(m, &create)) {
+        sim_die(m->sim);
+        create.crash = q->seed % 3 == 0 ? CRASH_POWER : CRASH_KILL;
+        recovery_crash(m, &create);
+    }
+    for (unsigned i = 0; i < q->count && !m->failure[0]; i++) {
+        driver_step(m, &q->steps[i]);
+        tally.steps++;
+        tally.crashes += q->steps[i].kind == STEP_RESTART || q->steps[i].fault == SIM_CRASH;
+    }
+    driver_finish(m);
+    good = !m->failure[0];
+    snprintf(why, size, "%s", m->failure);
+    model_free(m);
+    return good;
+}
+
+static void print(const struct sequence *q, const char *why)
+{
+    printf("FAILED with seed %llu: %s\n", (unsigned long long)q->seed, why);
+    for (unsigned i = 0; i < q->count; i++) {
+        const struct step *s = &q->steps[i];
+
+        printf("  %-13s seed %u", step_names[s->kind], s->seed);
+        if (s->fault)
+            printf(", %s at call %u", fault_names[s->fault], s->at);
+        if (s->fault || s->kind == STEP_RESTART)
+            printf(", %s", s->crash == CRASH_POWER ? "power loss" : "kill");
+        if ((s->fault || s->kind == STEP_RESTART) && s->crash == CRASH_POWER)
+            printf(" of %s", loss_names[s->loss]);
+        if (s->again)
+            printf(", recovery disturbed at call %u", s->again);
+        putchar('\n');
+    }
+    fflush(stdout);
+}
+
+/* Leaves out steps, then faults, as long as it still fails. */
+static void shrink(struct sequence *q, char *why, size_t size)
+{
+    bool smaller = true;
+
+    while (smaller) {
+        smaller = false;
+        for (unsigned i = q->count; i-- > 0;) {
+            struct sequence shorter = *q;
+
+            memmove(shorter.steps + i, shorter.steps + i + 1,
+                    (q->count - i - 1) * sizeof(*q->steps));
+            shorter.count--;
+            if (!run(&shorter, why, size)) {
+                *q = shorter;
+                smaller = true;
+            }
+        }
+        for (unsigned i = 0; i < q->count; i++) {
+            struct sequence plain = *q;
+
+            if (!q->steps[i].fault && !q->steps[i].again)
+                continue;
+            plain.steps[i].fault = SIM_NO_FAULT;
+            plain.steps[i].again = 0;
+            if (!run(&plain, why, size)) {
+                *q = plain;
+                smaller = true;
+            }
+        }
+    }
+    run(q, why, size);
+}
+
+static bool run_and_tell(struct sequence *q)
+{
+    char why[512];
+
+    if (run(q, why, sizeof(why)))
+        return true;
+    tally.failures++;
+    shrink(q, why, sizeof(why));
+    print(q, why);
+    return false;
+}
+
+/* ---- random sequences ---- */
+
+static const uint8_t weights[_STEP_MAX] = {
+    [STEP_SOURCE_WRITE] = 10, [STEP_SYNC_BEGIN] = 8, [STEP_PULL] = 16,    [STEP_CHECKPOINT] = 8,
+    [STEP_SYNC_END] = 5,      [STEP_SYNC_GIVE_UP] = 2, [STEP_SYNC] = 8,   [STEP_FOLD_BEGIN] = 5,
+    [STEP_FOLD] = 8,          [STEP_FOLD_END] = 2,   [STEP_FOLD_ALL] = 3, [STEP_PIN] = 4,
+    [STEP_UNPIN] = 4,         [STEP_DRAFT_CREATE] = 2, [STEP_DRAFT_WRITE] = 3,
+    [STEP_DRAFT_SEAL] = 1,    [STEP_DRAFT_DROP] = 2, [STEP_FLIP] = 2,     [STEP_GUEST_WRITE] = 6,
+    [STEP_GUEST_FLUSH] = 3,   [STEP_DETACH] = 1,     [STEP_RESTART] = 6,
+};
+
+static enum step_kind random_kind(struct random *r)
+{
+    unsigned total = 0, pick;
+    unsigned kind = 0;
+
+    for (unsigned i = 0; i < _STEP_MAX; i++)
+        total += weights[i];
+    for (pick = random_below(r, total); pick >= weights[kind]; kind++)
+        pick -= weights[kind];
+    return kind;
+}
+
+static void random_fault(struct random *r, struct step *s)
+{
+    unsigned n = random_below(r, 24);
+
+    s->crash = random_below(r, 2) ? CRASH_POWER : CRASH_KILL;
+    s->loss = (uint8_t)random_below(r, _SIM_LOSS_MAX);
+    s->at = (uint16_t)(1 + random_below(r, random_once_in(r, 2) ? 12 : 60));
+    s->again = random_once_in(r, 4) ? (uint16_t)(1 + random_below(r, 60)) : 0;
+    if (n < 4)
+        s->fault = SIM_CRASH;
+    else if (n == 4)
+        s->fault = SIM_EIO;
+    else if (n == 5)
+        s->fault = SIM_ENOSPC;
+    else if (n == 6)
+        s->at = 9999; /* the first read of the source fails */
+    if (s->fault == SIM_NO_FAULT && s->kind != STEP_RESTART)
+        s->again = 0;
+}
+
+static void random_sequence(uint64_t seed, struct sequence *q)
+{
+    struct random r = {seed};
+
+    *q = (struct sequence){.seed = seed, .count = 6 + random_below(&r, STEPS_MAX - 6)};
+    for (unsigned i = 0; i < q->count; i++) {
+        struct step *s = &q->steps[i];
+
+        s->kind = (uint8_t)random_kind(&r);
+        s->seed = (uint32_t)random_next(&r);
+        random_fault(&r, s);
+    }
+    if (random_below(&r, 4) > 0) /* most begin where it gets interesting */
+        q->steps[0] = (struct step){.kind = STEP_SYNC, .seed = q->steps[0].seed};
+}
+
+static int run_random(uint64_t first, uint64_t count)
+{
+    for (uint64_t seed = first; seed < first + count && tally.failures < 3; seed++) {
+        struct sequence q;
+
+        random_sequence(seed, &q);
+        run_and_tell(&q);
+    }
+    return tally.failures > 0;
+}
+
+/* ---- small sequences, all of them ---- */
+
+static const enum step_kind large[] = {STEP_SYNC,      STEP_FOLD_ALL,   STEP_FOLD_BEGIN,
+                                       STEP_SYNC_BEGIN, STEP_PIN,       STEP_DRAFT_CREATE,
+                                       STEP_DRAFT_SEAL, STEP_FLIP,      STEP_GUEST_WRITE,
+                                       STEP_GUEST_FLUSH, STEP_DETACH};
+
+/* The last step crashes at its n-th call, for every n there is. */
+static void crash_everywhere(struct sequence *q)
+{
+    struct step *last = &q->steps[q->count - 1];
+
+    for (unsigned at = 1; at < 400 && tally.failures < 3; at++) {
+        bool reached = false;
+
+        for (unsigned way = 0; way < 4; way++) {
+            struct sequence copy = *q;
+            struct step *s = &copy.steps[q->count - 1];
+            struct model *m;
+
+            s->fault = SIM_CRASH;
+            s->at = (uint16_t)at;
+            s->crash = way == 0 ? CRASH_KILL : CRASH_POWER;
+            s->loss = way == 1 ? SIM_LOSE_ALL : way == 2 ? SIM_LOSE_SOME : SIM_LOSE_TORN;
+            s->again = at % 5 == 0 ? (uint16_t)(1 + at % 41) : 0;
+            run_and_tell(&copy);
+            (void)m;
+            reached = true;
+        }
+        if (!reached)
+            break;
+    }
+    (void)last;
+}
+
+static void small(struct sequence *q, unsigned depth)
+{
+    for (unsigned k = 0; k < ARRAY_SIZE(large) && tally.failures < 3; k++) {
+        q->steps[q->count] = (struct step){.kind = (uint8_t)large[k], .seed = 1000 * depth + k};
+        q->count++;
+        crash_everywhere(q);
+        if (depth > 1)
+            small(q, depth - 1);
+        q->count--;
+    }
+}
+
+static int run_small(unsigned depth)
+{
+    struct sequence q = {.seed = 5};
+
+    small(&q, depth);
+    return tally.failures > 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    uint64_t start = clock_now_ns();
+    int result = 2;
+
+    if (strcmp(what, "random") == 0 && argc == 4)
+        result = run_random(strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
+    else if (strcmp(what, "small") == 0 && argc == 3)
+        result = run_small((unsigned)atoi(argv[2]));
+    printf("%llu runs, %llu steps, %llu crashes, %llu failures, %.1f s\n",
+           (unsigned long long)tally.runs, (unsigned long long)tally.steps,
+           (unsigned long long)tally.crashes, (unsigned long long)tally.failures,
+           (double)(clock_now_ns() - start) / 1e9);
+    return result;
+}
