@@ -171,6 +171,14 @@ static int write_new_file(struct io *io, const char *path, const void *data, siz
     return r;
 }
 
+static int sync_parent(struct io *io, const char *path)
+{
+    size_t length = (size_t)(strrchr(path, '/') - path);
+    _cleanup_free_ char *parent = str_format("%.*s", (int)MAX(length, (size_t)1), path);
+
+    return io->ops->sync_dir(io, parent);
+}
+
 static int make_target(struct creation *c, unsigned i, struct error **err)
 {
     struct store_disk *d = &c->vm->disks[i];
@@ -188,6 +196,8 @@ static int make_target(struct creation *c, unsigned i, struct error **err)
     if (r == 0)
         r = io_fdatasync(c->io, fd);
     c->io->ops->close(c->io, fd);
+    if (r == 0)
+        r = sync_parent(c->io, d->target);
     return r < 0 ? error_set_errno(err, -r, "cannot make target %s of disk %s", d->target, d->name)
                  : 0;
 }
