@@ -340,8 +340,10 @@ static int begin_layer(struct sync *s, struct sync_disk *sd, struct error **err)
                                   .snapshot = s->snapshot,
                                   .compare = !sd->bitmap};
     _cleanup_free_ char *stem = disk_layer_stem(d, params.gen);
-    int r = layer_create(d->io, stem, &params, &d->loading);
+    int r;
 
+    layer_unlink(d->io, stem); /* of an attempt that failed half-way */
+    r = layer_create(d->io, stem, &params, &d->loading);
     if (r == 0)
         r = fill_change_set(s, sd, err);
     if (r == 0)
