@@ -127,9 +127,11 @@ static int write_pages(struct layer *l)
     return r;
 }
 
+/* The header is last: a layer with one is taken up after a crash, so by then its change set and its
+ * names must be durable. */
 int layer_begin(struct layer *l, const char *folder)
 {
-    int r = write_header(l, LAYER_LOADING);
+    int r = plant(PLANT_BEGIN_HEADER_FIRST) ? write_header(l, LAYER_LOADING) : 0;
 
     if (r == 0)
         r = write_pages(l);
@@ -141,7 +143,9 @@ int layer_begin(struct layer *l, const char *folder)
         r = io_fdatasync(l->io, l->index_fd);
     if (r == 0)
         r = l->io->ops->sync_dir(l->io, folder);
-    return r;
+    if (r == 0)
+        r = write_header(l, LAYER_LOADING);
+    return r < 0 ? r : io_fdatasync(l->io, l->index_fd);
 }
 
 struct page_copy {

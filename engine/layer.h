@@ -59,7 +59,7 @@ struct layer_params {
 int layer_create(struct io *io, const char *stem, const struct layer_params *params,
                  struct layer **ret_layer);
 
-/* T4: header LOADING and all state pages, durable, with their folder entry. */
+/* T4: all state pages, durable, with their folder entry; then the header LOADING. */
 int layer_begin(struct layer *layer, const char *folder);
 
 /* T5: what is loaded so far becomes durable. */

@@ -9,6 +9,7 @@
 
 enum plant {
     PLANT_NONE,
+    PLANT_BEGIN_HEADER_FIRST,    /* T4: header before the change set and the names are durable */
     PLANT_SEAL_NO_DATA_SYNC,     /* T6 without fdatasync of the layer's data */
     PLANT_SEAL_NO_INDEX_SYNC,    /* T6: header SEALED before the state pages are durable */
     PLANT_COMMIT_BEFORE_SEAL,    /* T7 before T6 */
