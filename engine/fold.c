@@ -107,8 +107,11 @@ int fold_begin(struct fold *f, struct engine *e, struct disk *d)
     f->total_bytes = (counts[BLOCK_DATA] + counts[BLOCK_ZERO]) * BLOCK_SIZE;
     r = fold_allocate(f);
     if (r == 0 && !plant(PLANT_FOLD_NO_ROOT) &&
-        superfile_get(&e->super).disks[d->index].folding != f->layer->gen)
+        superfile_get(&e->super).disks[d->index].folding != f->layer->gen) {
         r = superfile_update(&e->super, root_begin, f);
+        if (r < 0)
+            engine_fail(e);
+    }
     return r;
 }
 

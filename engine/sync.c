@@ -190,8 +190,11 @@ static int prepare_initial(struct sync *s, struct error **err)
     x.fresh_maps = root.snapshot[0] != '\0';
     for (unsigned i = 0; r == 0 && x.fresh_maps && i < e->disk_count; i++)
         r = fresh_map(&e->disks[i], root.disks[i].map_epoch + 1);
-    if (r == 0)
+    if (r == 0) {
         r = superfile_update(&e->super, root_restart, &x);
+        if (r < 0)
+            engine_fail(e);
+    }
     return r < 0 ? error_set_errno(err, -r, "cannot begin the initial sync in %s", e->store) : 0;
 }
 
