@@ -12,7 +12,7 @@
 /* A step may fail when a fault was put in its way. */
 static bool excused(struct model *m)
 {
-    return sim_fault_hit(m->sim) || m->read_fault;
+    return sim_fault_hit(m->sim) || m->read_fault || m->late_fault;
 }
 
 static void unexpected(struct model *m, const char *what, const struct error *err, int r)
@@ -620,10 +620,12 @@ void driver_step(struct model *m, const struct step *step)
     carry_out(m, step);
     if (m->failure[0])
         return;
+    m->fault_hit = sim_fault_hit(m->sim);
     if (sim_dead(m->sim) || m->engine->failed)
         recovery_crash(m, step);
     else
         reference_check(m, false);
+    m->late_fault = excused(m) && (m->sync || m->folding);
     sim_set_fault(m->sim, SIM_NO_FAULT, 0);
     m->source->fail_read_at = 0;
     m->read_fault = false;
@@ -642,6 +644,7 @@ void driver_finish(struct model *m)
     end_fold(m);
     if (m->sync)
         end_sync(m);
+    m->late_fault = false;
     fold_to_the_end(m);
     if (may_sync(m) && !m->failure[0])
         sync_step(m, STEP_SYNC);

@@ -79,6 +79,8 @@ struct model {
     struct random random; /* of the step */
     char failure[512];    /* empty: all is well */
     bool read_fault;      /* a read of the source failed on purpose in this step */
+    bool fault_hit;       /* the fault of the last step happened */
+    bool late_fault;      /* a fault of an earlier step may show only now */
 
     /* what was acknowledged */
     enum store_mode mode;

@@ -306,21 +306,83 @@ static void write_effect(struct sim *s, struct inode *i, enum effect effect, uin
         write_torn(s, i, offset, bytes, length);
 }
 
-/* Writes inside [offset, offset + length) become durable, lost ones excepted. */
-static void harden(struct inode *i, uint64_t offset, uint64_t length)
+static struct pending *pending_part(const struct pending *p, uint64_t from, uint64_t to)
 {
-    struct pending **at = &i->first, *p;
+    struct pending *part = mem_new(1, sizeof(*part) + (to - from));
 
+    part->offset = from;
+    part->length = to - from;
+    part->lost = p->lost;
+    memcpy(part->bytes, p->bytes + (from - p->offset), to - from);
+    return part;
+}
+
+/* The range is durable in a newer version: what `*at` would put there no longer counts.  Returns
+ * where to go on. */
+static struct pending **pending_clip(struct pending **at, uint64_t offset, uint64_t length)
+{
+    struct pending *p = *at, *next = p->next;
+    uint64_t end = offset + length, p_end = p->offset + p->length;
+
+    if (!ranges_overlap(offset, length, p->offset, p->length))
+        return &p->next;
+    if (p_end > end) {
+        *at = pending_part(p, end, p_end);
+        (*at)->next = next;
+        next = *at;
+    }
+    if (p->offset < offset) {
+        *at = pending_part(p, p->offset, offset);
+        (*at)->next = next;
+        next = *at;
+    }
+    *at = next;
+    free(p);
+    return at;
+}
+
+static void pending_find_last(struct inode *i)
+{
     i->last = &i->first;
-    while ((p = *at)) {
-        if (p->lost || !ranges_overlap(offset, length, p->offset, p->length)) {
-            at = i->last = &p->next;
+    while (*i->last)
+        i->last = &(*i->last)->next;
+}
+
+/* The newest write, and only it, becomes durable. */
+static void harden_newest(struct inode *i)
+{
+    struct pending **at = &i->first, *newest = i->first;
+
+    while (newest->next)
+        newest = newest->next;
+    image_write(&i->durable, newest->offset, newest->bytes, newest->length);
+    while (*at != newest)
+        at = pending_clip(at, newest->offset, newest->length);
+    *at = NULL;
+    i->last = at;
+    free(newest);
+}
+
+/* All but the lost ones; those lose what a later write covers. */
+static void harden(struct inode *i)
+{
+    struct pending *p;
+
+    for (struct pending **at = &i->first; (p = *at);) {
+        if (p->lost) {
+            at = &p->next;
             continue;
         }
         image_write(&i->durable, p->offset, p->bytes, p->length);
+        for (struct pending **old = &i->first; *old && *old != p;)
+            old = pending_clip(old, p->offset, p->length);
+        at = &i->first;
+        while (*at != p)
+            at = &(*at)->next;
         *at = p->next;
         free(p);
     }
+    pending_find_last(i);
 }
 
 static void land(struct sim *s, struct sim_flight **at)
@@ -483,7 +545,7 @@ static ssize_t sim_pwrite(struct io *io, int fd, const void *data, size_t length
     }
     write_now(f->inode, offset, data, length);
     if (dsync)
-        harden(f->inode, offset, length);
+        harden_newest(f->inode);
     return (ssize_t)length;
 }
 
@@ -500,7 +562,7 @@ static int sim_fdatasync(struct io *io, int fd)
             p->lost = true;
         return r;
     }
-    harden(f->inode, 0, UINT64_MAX);
+    harden(f->inode);
     image_resize(&f->inode->durable, f->inode->now.size);
     return 0;
 }
@@ -888,7 +950,7 @@ void sim_settle(struct sim *s)
     while (s->changes)
         change_harden(s, change_take(&s->changes), true);
     for (struct inode *i = s->inodes; i; i = i->next) {
-        harden(i, 0, UINT64_MAX);
+        harden(i);
         image_resize(&i->durable, i->now.size);
     }
 }
