@@ -9,6 +9,7 @@
 #include "base/accel.h"
 #include "base/align.h"
 #include "morph/guest.h"
+#include "morph/interrupt.h"
 #include "morph/options.h"
 #include "morph/plan.h"
 #include "morph/report.h"
@@ -192,6 +193,7 @@ int main(int argc, char **argv)
         options_done(&options);
         return EXIT_CODE_USAGE;
     }
+    interrupt_watch();
     report_begin(&report, options.json, options.dry_run);
     facts.nics = options.nics;
     facts.nic_count = options.nic_count;
@@ -200,6 +202,10 @@ int main(int argc, char **argv)
     } else if (options.version) {
         puts("slipway-morph " SLIPWAY_VERSION);
     } else if (run(&options, &report, &facts, &plan, &changed, &err) < 0) {
+        if (interrupt_came()) {
+            err = error_free(err);
+            error_set(&err, ECANCELED, "ended by a signal");
+        }
         report_failure(&report, err, changed);
         code = changed ? EXIT_CODE_FAILED : EXIT_UNCHANGED;
     } else if (report_result(&report, &facts, &plan) < 0) {
