@@ -10,7 +10,8 @@
  * The journal is a JSON file {"next": N, "things": {KEY: thing}}, replaced with every change.
  * Results are JSON on standard output; a failure is one sentence on standard error and an exit
  * code as of all our programs.  --die ends the program without a word right after the snapshot was
- * begun, before its private is stored.
+ * begun, before its private is stored; SOURCE_PROBE_DIE=N ends it after the Nth change of the
+ * journal, with exit code 99 both.
  */
 #include <string.h>
 
@@ -36,10 +37,14 @@ static json_t *journal_load(const char *path)
 
 static int journal_store(const char *path, json_t *journal, struct error **err)
 {
+    static int changes;
+    const char *die = getenv("SOURCE_PROBE_DIE");
     _cleanup_free_ char *text = json_dumps(journal, JSON_INDENT(1));
     int r = fdio_replace_file(path, text, strlen(text), 0600);
 
     json_decref(journal);
+    if (die && ++changes == atoi(die))
+        _exit(99);
     return r < 0 ? error_set_errno(err, -r, "cannot write journal %s", path) : 0;
 }
 

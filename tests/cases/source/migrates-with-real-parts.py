@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # suite: full
 # timeout: 240
-"""slipwayd, engine, libvirt source and libvirt node together, on a VM without a guest: initial sync,
-delta, cutover; the target holds what the source held, and nothing is left on the source."""
+"""slipwayd, engine, libvirt source and libvirt node together, on a VM without a guest: initial
+sync, delta, cutover; the target holds what the source held, and nothing is left on the source."""
 
 import subprocess
 
