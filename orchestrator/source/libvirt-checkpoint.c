@@ -99,9 +99,12 @@ static int delete_broken(struct source *source, virDomainPtr domain,
     _cleanup_json_ json_t *disks = NULL;
     int r;
 
-    sized = virDomainCheckpointGetXMLDesc(checkpoint, VIR_DOMAIN_CHECKPOINT_XML_SIZE);
     plain = virDomainCheckpointGetXMLDesc(checkpoint, 0);
-    if (!sized || !plain)
+    if (!plain && virGetLastErrorCode() == VIR_ERR_NO_DOMAIN_CHECKPOINT)
+        return 0; /* it has gone meanwhile */
+    sized =
+        plain ? virDomainCheckpointGetXMLDesc(checkpoint, VIR_DOMAIN_CHECKPOINT_XML_SIZE) : NULL;
+    if (!sized)
         return virt_error(err, "cannot read checkpoint %s of VM \"%s\"", name,
                           virDomainGetName(domain));
     r = disks_with_bitmap(source, domain, sized, name, &disks, err);

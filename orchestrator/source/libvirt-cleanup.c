@@ -6,17 +6,30 @@
 
 #include "base/str.h"
 
-/* Things may be cleaned up in any order, and a qemu-nbd of ours that still has the image open would
- * keep its bitmaps from being removed. */
+static int stop_job(struct source *source, virDomainPtr domain, const char *directory,
+                    struct error **err)
+{
+    int r = running_settle(source, domain, directory, err);
+
+    return r < 0 ? r : running_stop(source, domain, directory, err);
+}
+
+/*
+ * Things may be cleaned up in any order.  The job that makes the checkpoint may still be beginning,
+ * so it is ended first; and a qemu-nbd of ours that still has an image open would keep its bitmaps
+ * from being removed.
+ */
 static int clean_checkpoint(struct source *source, virDomainPtr domain, const char *vm,
                             const char *token, struct error **err)
 {
     _cleanup_free_ char *mark = str_format(HOST_DIRECTORY_PREFIX "%s-", vm);
-    int r = 0;
+    _cleanup_free_ char *directory = snapshot_directory(vm, token);
+    int r;
 
     if (!domain)
         return 0;
-    if (virt_power(domain) == SOURCE_OFF)
+    r = stop_job(source, domain, directory, err);
+    if (r == 0 && virt_power(domain) == SOURCE_OFF)
         r = host_end_processes(&source->host, "qemu-nbd", mark, err);
     return r < 0 ? r : checkpoint_delete_token(source, domain, token, err);
 }
@@ -25,7 +38,7 @@ static int clean_job(struct source *source, virDomainPtr domain, const char *dir
                      struct error **err)
 {
     if (domain)
-        return running_stop(source, domain, directory, err);
+        return stop_job(source, domain, directory, err);
     return host_remove_directory(&source->host, directory, err);
 }
 

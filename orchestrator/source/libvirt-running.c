@@ -10,6 +10,8 @@
 #include "orchestrator/source/libvirt-xml.h"
 
 #define JOB_END_TIMEOUT (60 * NS_PER_S)
+#define SETTLE_NS                                                                                  \
+    (2 * NS_PER_S) /* libvirt shows nothing of a job in its first tenths of a second */
 
 /* What is decided about one disk before the job starts. */
 struct disk_plan {
@@ -338,30 +340,90 @@ bool running_resumes(struct source *source, virDomainPtr domain, const json_t *p
     return socket_answers(path);
 }
 
+static int job_stays(virDomainPtr domain, struct error **refusal, struct error **err)
+{
+    if (*refusal)
+        return error_move(err, refusal);
+    return error_set(err, ETIMEDOUT,
+                     "the backup job of VM \"%s\" does not end; look at it with virsh domjobinfo",
+                     virDomainGetName(domain));
+}
+
 int running_stop(struct source *source, virDomainPtr domain, const char *directory,
                  struct error **err)
 {
-    uint64_t end = clock_now_ns() + JOB_END_TIMEOUT;
+    uint64_t start = clock_now_ns(), ask_at = start;
     _cleanup_error_ struct error *refusal = NULL;
-    bool asked = false;
 
     for (;;) {
         _cleanup_free_ char *current = running_job_directory(domain);
+        bool ours = current && strcmp(current, directory) == 0;
+        uint64_t now = clock_now_ns();
 
-        if (!current || strcmp(current, directory) != 0)
+        if (!ours)
             return host_remove_directory(&source->host, directory, err);
-        /* A refusal (it may end by itself, or QEMU too) counts only when the job stays. */
-        if (!asked && virDomainAbortJob(domain) < 0)
-            virt_error(&refusal, "cannot end the backup job of VM \"%s\"",
-                       virDomainGetName(domain));
-        asked = true;
-        if (refusal && clock_now_ns() > end - JOB_END_TIMEOUT + NS_PER_S)
-            return error_move(err, &refusal);
-        if (clock_now_ns() > end)
-            return error_set(err, ETIMEDOUT,
-                             "the backup job of VM \"%s\" does not end; look at it with "
-                             "virsh domjobinfo",
+        if (now - start > JOB_END_TIMEOUT)
+            return job_stays(domain, &refusal, err);
+        /* A job that could not be ended now may be later. */
+        if (ours && now >= ask_at) {
+            refusal = error_free(refusal);
+            if (virDomainAbortJob(domain) < 0)
+                virt_error(&refusal, "cannot end the backup job of VM \"%s\"",
+                           virDomainGetName(domain));
+            ask_at = now + NS_PER_S;
+        }
+        clock_sleep_ns(50 * NS_PER_MS);
+    }
+}
+
+/* What can be seen of a job: nothing (""), the directory of a backup, or NULL in between: libvirt
+ * fails to say how far a backup is while it is being set up. */
+static char *job_seen(virDomainPtr domain)
+{
+    virTypedParameterPtr params = NULL;
+    char *directory;
+    int type, count = 0;
+
+    if (virDomainGetJobStats(domain, &type, &params, &count, 0) < 0)
+        return virt_power(domain) == SOURCE_OFF ? str_dup("") : NULL;
+    virTypedParamsFree(params, count);
+    directory = running_job_directory(domain);
+    return directory ? directory : str_dup("");
+}
+
+static int directory_exists(struct source *source, const char *directory, bool *ret_exists,
+                            struct error **err)
+{
+    const char *args[] = {directory, NULL};
+    _cleanup_free_ char *text = NULL;
+    int r =
+        host_script(&source->host, "[ ! -d \"$1\" ] || echo yes", args, IMAGE_TIMEOUT, &text, err);
+
+    *ret_exists = r == 0 && *text;
+    return r;
+}
+
+int running_settle(struct source *source, virDomainPtr domain, const char *directory,
+                   struct error **err)
+{
+    uint64_t start = clock_now_ns(), quiet_since = start;
+    _cleanup_free_ char *last = NULL;
+    bool exists;
+    int r = directory_exists(source, directory, &exists, err);
+
+    while (r == 0 && exists && clock_now_ns() - quiet_since < SETTLE_NS) {
+        _cleanup_free_ char *seen = job_seen(domain);
+
+        if (!seen || !last || strcmp(seen, last) != 0)
+            quiet_since = clock_now_ns();
+        free(last);
+        last = steal_ptr(seen);
+        if (clock_now_ns() - start > JOB_END_TIMEOUT)
+            return error_set(err, EBUSY,
+                             "a backup job of VM \"%s\" is being set up and does not "
+                             "come to an end; try again later",
                              virDomainGetName(domain));
         clock_sleep_ns(50 * NS_PER_MS);
     }
+    return r;
 }

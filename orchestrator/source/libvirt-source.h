@@ -168,6 +168,14 @@ bool running_resumes(struct source *source, virDomainPtr domain, const json_t *p
 /* Ends the backup job (if it is ours) and waits until it is gone. */
 int running_stop(struct source *source, virDomainPtr domain, const char *directory,
                  struct error **err);
+/*
+ * Waits until a job of ours that was begun by somebody who was killed is either there or will not
+ * come: libvirt goes on with what it was asked for, and (seen with 9.0) ends itself when a job is
+ * aborted or a checkpoint read or deleted while the backup is still being set up.  Returns at once
+ * when directory does not exist on the host, as nothing is begun before it does.
+ */
+int running_settle(struct source *source, virDomainPtr domain, const char *directory,
+                   struct error **err);
 /* The directory of the backup job that runs on the domain: NULL without a job; "" when it is not
  * ours. */
 char *running_job_directory(virDomainPtr domain);
