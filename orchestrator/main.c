@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/fdio.h"
@@ -13,6 +16,7 @@
 #include "orchestrator/httpd.h"
 
 #define STOP_TIMEOUT_NS (15 * NS_PER_S)
+#define REAP_INTERVAL_MS 5000
 
 static int make_folders(const struct options *o, struct error **err)
 {
@@ -74,17 +78,58 @@ static int daemon_start(struct daemon *d, struct httpd **ret_httpd, struct error
     if (r == 0)
         r = node_events_start(err);
     if (r == 0)
-        r = httpd_start(d, ret_httpd, err);
-    return r == 0 ? runner_resume(d, err) : r;
+        r = runner_resume(d, err); /* before anybody can ask or add */
+    return r == 0 ? httpd_start(d, ret_httpd, err) : r;
+}
+
+static int end_fd = -1; /* eventfd, written by the signal handler */
+
+static void on_end_signal(int number)
+{
+    int code = errno;
+
+    if (eventfd_write(end_fd, 1) < 0)
+        _exit(EXIT_CODE_FAILED);
+    errno = code;
+}
+
+/* A handler, not a blocked signal: a blocked one would be inherited by every QEMU that libvirt's
+ * embedded driver starts, which could then not be ended. */
+static int catch_signals(struct error **err)
+{
+    struct sigaction action = {.sa_handler = on_end_signal, .sa_flags = SA_RESTART};
+
+    signal(SIGPIPE, SIG_IGN);
+    end_fd = eventfd(0, EFD_CLOEXEC);
+    if (end_fd < 0 || sigaction(SIGTERM, &action, NULL) < 0 ||
+        sigaction(SIGINT, &action, NULL) < 0)
+        return error_set_errno(err, errno, "cannot prepare for signals");
+    return 0;
+}
+
+/* Engines that this process started and that have ended are still its children.  Others (of
+ * libvirt, of steps) are waited for by whoever started them. */
+static void reap_engines(void)
+{
+    siginfo_t info = {0};
+
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) {
+        _cleanup_free_ char *path = str_format("/proc/%d/comm", (int)info.si_pid), *comm = NULL;
+
+        if (fdio_read_file(path, 100, &comm, NULL) < 0 || !str_starts(comm, "nbdkit"))
+            return;
+        waitpid(info.si_pid, NULL, WNOHANG);
+        info.si_pid = 0;
+    }
 }
 
 /* Returns after SIGTERM or SIGINT. */
-static void wait_for_end(const sigset_t *signals)
+static void wait_for_end(void)
 {
-    int number;
+    struct pollfd p = {.fd = end_fd, .events = POLLIN};
 
-    while (sigwait(signals, &number) != 0)
-        ;
+    while (poll(&p, 1, REAP_INTERVAL_MS) <= 0)
+        reap_engines();
     log_info("ending; jobs go on when slipwayd starts again, engines stay");
 }
 
@@ -111,26 +156,22 @@ int main(int argc, char **argv)
     struct httpd *httpd = NULL;
     struct options options;
     struct daemon d;
-    sigset_t signals;
     int r = options_parse(&options, argc, argv);
 
     if (r >= 0)
         return r;
     log_open("slipwayd", options.log_level);
-    signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
     daemon_init(&d, &options);
-    r = make_folders(&options, &err);
+    r = catch_signals(&err);
+    if (r == 0)
+        r = make_folders(&options, &err);
     if (r == 0)
         r = lock_state(&options, &lock_fd, &err);
     if (r == 0)
         r = daemon_start(&d, &httpd, &err);
     if (r == 0) {
         log_info("ready on %s", options.socket_path);
-        wait_for_end(&signals);
+        wait_for_end();
     } else {
         log_error("%s", error_text(err));
     }

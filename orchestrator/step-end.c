@@ -99,7 +99,10 @@ int step_cancel(struct run *run, struct error **err)
         r = leftovers_clean(run, -1, err);
     if (r < 0 || !job_fact(run->job, "made"))
         return r;
-    r = remove_store(run, err);
+    if (job_fact(run->job, "rehearsed"))
+        r = run_open_node(run, err) < 0 ? -EIO : node_undefine(run->node, run->job->name, err);
+    if (r == 0)
+        r = remove_store(run, err);
     return r < 0 ? r : remove_targets(run->job, err);
 }
 

@@ -137,6 +137,19 @@ static int make_store(struct run *run, struct error **err)
     return r == 0 || r == -EEXIST ? 0 : error_move(err, &failure);
 }
 
+/* Defines the VM and takes that back: what libvirt thinks of it is known before anything is copied,
+ * and its slow first look at QEMU is not part of the downtime. */
+static int node_rehearse(struct run *run, struct error **err)
+{
+    int r = job_set_fact(run->daemon, run->job, "rehearsed", json_true(), err);
+
+    if (r == 0)
+        r = step_define(run, err);
+    if (r == 0)
+        r = node_undefine(run->node, run->job->name, err);
+    return r == 0 ? job_set_fact(run->daemon, run->job, "rehearsed", NULL, err) : r;
+}
+
 int step_prepare(struct run *run, struct error **err)
 {
     int r = 0;
@@ -153,5 +166,6 @@ int step_prepare(struct run *run, struct error **err)
     if (r < 0)
         return r;
     space_check(run);
-    return run_attach_engine(run, err);
+    r = node_rehearse(run, err);
+    return r == 0 ? run_attach_engine(run, err) : r;
 }

@@ -6,6 +6,7 @@
  * Facts a job remembers across restarts (struct job.facts):
  *   step_done   the work of this state is done, only the transition is missing; forgotten by it
  *   made        targets and store are ours, so cancelling may remove them
+ *   rehearsed   the VM may be defined on the node although nothing was copied yet
  *   generation  newest committed generation
  *   source_was  "running" or "off" when the cutover began; the source is put back to that
  *   unflipped   a flip that failed is known not to have happened

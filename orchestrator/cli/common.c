@@ -151,9 +151,12 @@ static int verdict(const struct cli_common *common, const json_t *job)
     if (common->json)
         common_print(job);
     if (!error) {
+        bool cancelled = strcmp(field_string(job, "state", ""), "cancelled") == 0;
+
         if (!common->json)
             printf("%s: %s\n", field_string(job, "name", "?"), field_string(job, "state", "?"));
-        return EXIT_CODE_OK;
+        return cancelled && strcmp(common->verb, "cancel") != 0 ? EXIT_CODE_CANCELLED
+                                                                : EXIT_CODE_OK;
     }
     error_set(&err, (int)field_integer(error, "code", EIO), "%s (the migration is %s)",
               field_string(error, "message", "it failed"), field_string(job, "state", "?"));

@@ -82,6 +82,14 @@ int node_define(struct node *n, const char *xml, struct error **err)
     return r;
 }
 
+int node_undefine(struct node *n, const char *name, struct error **err)
+{
+    _cleanup_free_ char *path = path_of(n, name, "xml");
+
+    fake_point("undefine", "before");
+    return unlink(path) < 0 && errno != ENOENT ? error_set(err, EIO, "cannot undefine") : 0;
+}
+
 int node_start(struct node *n, const char *name, struct error **err)
 {
     _cleanup_free_ char *path = path_of(n, name, "state");

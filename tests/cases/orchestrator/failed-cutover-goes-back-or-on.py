@@ -45,6 +45,15 @@ check(job["error"]["name"] == "ETIMEDOUT", "with its code")
 p.verb("cancel", "hung")
 (p.vm / "hang").unlink()
 
+# What the node thinks of the VM is known before anything is copied.
+(p.node / "fail-define").write_text("the node does not know this machine")
+job = p.migrate("odd")
+check(job["state"] == "failed" and job["failed_state"] == "preparing", f"odd: {job}")
+check("this machine" in job["error"]["message"], "it says why")
+job = p.verb("cancel", "odd")
+check(job["state"] == "cancelled" and not (p.pool / "odd").exists(), f"odd: {job}")
+(p.node / "fail-define").unlink()
+
 # Behind the flip there is only forward.
 (p.node / "fail-define").write_text("the node is not in the mood")
 job = p.verb("cutover")
