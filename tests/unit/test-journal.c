@@ -51,8 +51,8 @@ static void reopen(struct fixture *f)
 static json_t *row(const char *name, const char *state)
 {
     return json_pack("{s:s, s:s, s:s, s:s, s:n, s:{s:i}, s:{s:[]}, s:{}, s:i, s:s?, s:I}", "name",
-                     name, "source", "src", "vm", "v", "state", state, "failed_state", "params", "x",
-                     1, "description", "disks", "facts", "error_code", 5, "error", NULL,
+                     name, "source", "src", "vm", "v", "state", state, "failed_state", "params",
+                     "x", 1, "description", "disks", "facts", "error_code", 5, "error", NULL,
                      "created_ns", (json_int_t)77);
 }
 

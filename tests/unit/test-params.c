@@ -79,7 +79,8 @@ static void networks_are_mapped_or_keep_their_name(void **state)
     _cleanup_json_ json_t *description = json_loads(
         "{\"nics\":[{\"network\":\"VM Network\"},{\"network\":\"default\"},{}]}", 0, NULL);
     _cleanup_json_ json_t *params = json_loads("{\"networks\":{\"VM Network\":\"lan\"}}", 0, NULL);
-    _cleanup_json_ json_t *wrong = json_loads("{\"vm\":\"v\",\"networks\":{\"x\":\"lan\"}}", 0, NULL);
+    _cleanup_json_ json_t *wrong = json_loads(
+        "{\"vm\":\"v\",\"networks\":{\"x\":\"lan\"}}", 0, NULL);
     _cleanup_json_ json_t *networks = NULL, *none = NULL;
     _cleanup_error_ struct error *err = NULL;
 

@@ -11,6 +11,7 @@ import yaml
 from case import check, run, source
 from fakes import cli_program, daemon_program
 
+SECTIONS = ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "FILES", "EXAMPLES")
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -57,11 +58,12 @@ same(set(params), fields, "MigrationParams and params.c")
 for program, page in ((daemon_program, "slipwayd.md"), (cli_program, "slipway.md")):
     text = run(program, "--help", quiet=True)
     help_options = set(re.findall(r"^\s+(--[a-z-]+)", text, re.M))
-    options = (source / "orchestrator" / page).read_text().split("## OPTIONS")[1].split("\n## ")[0]
-    same(help_options, set(re.findall(r"^\*\*(--[a-z-]+)\*\*", options, re.M)), f"--help and {page}")
-    for section in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "FILES", "EXAMPLES"):
-        check(f"\n## {section}\n" in (source / "orchestrator" / page).read_text(),
-              f"{page} has the section {section}")
+    manual = (source / "orchestrator" / page).read_text()
+    options = manual.split("## OPTIONS")[1].split("\n## ")[0]
+    manual_options = set(re.findall(r"^\*\*(--[a-z-]+)\*\*", options, re.M))
+    same(help_options, manual_options, f"--help and {page}")
+    for section in SECTIONS:
+        check(f"\n## {section}\n" in manual, f"{page} has the section {section}")
 
 completion = (source / "orchestrator/cli/slipway.bash").read_text()
 for option in re.findall(r"^\s+(--[a-z-]+)", run(cli_program, "--help", quiet=True), re.M):
