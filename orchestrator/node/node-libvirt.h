@@ -40,5 +40,9 @@ int node_find(struct node *node, const char *name, virDomainPtr *ret_domain, str
 /* As node_find, but absence is ENOENT. */
 int node_need(struct node *node, const char *name, virDomainPtr *ret_domain, struct error **err);
 
+/* node-embed.c: makes the directory of an embedded driver and its configuration, and ends what a
+ * killed process left in it.  To be called before the driver is opened. */
+int node_embed_prepare(const char *root, struct error **err);
+
 /* Static text; see node_state. */
 const char *node_domain_state(virDomainPtr domain);

@@ -6,24 +6,9 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "base/fdio.h"
 #include "base/str.h"
 
 #define SYSTEM_URI "qemu:///system"
-
-/*
- * What libvirt needs to run QEMU without daemons of its own: no virtlogd (stdio_handler), no
- * security driver, no mount namespaces and no cgroups that a container may not have.  QEMU runs as
- * the user who owns the targets.
- */
-static const char qemu_conf[] =
-    "# Written by Slipway when this directory was made; yours to edit.\n"
-    "security_driver = \"none\"\n"
-    "namespaces = []\n"
-    "cgroup_controllers = []\n"
-    "remember_owner = 0\n"
-    "stdio_handler = \"file\"\n";
-static const char qemu_conf_root[] = "user = \"root\"\ngroup = \"root\"\n";
 
 static int code_of(int virt_code)
 {
@@ -72,20 +57,6 @@ static void be_silent(void *context, virErrorPtr error)
     (void)error;
 }
 
-static int embed_prepare(const char *root, struct error **err)
-{
-    _cleanup_free_ char *etc = str_format("%s/etc", root);
-    _cleanup_free_ char *conf = str_format("%s/qemu.conf", etc);
-    _cleanup_free_ char *text = str_format("%s%s", qemu_conf, geteuid() == 0 ? qemu_conf_root : "");
-    int r = fdio_make_dirs(etc, 0755);
-
-    if (r == 0 && access(conf, F_OK) < 0)
-        r = fdio_replace_file(conf, text, strlen(text), 0644);
-    if (r < 0)
-        return error_set_errno(err, -r, "cannot prepare %s for libvirt's embedded driver", root);
-    return 0;
-}
-
 /* libvirt wants an absolute path, and in a URI only harmless characters stand for themselves. */
 static char *embed_uri(const char *root)
 {
@@ -112,7 +83,7 @@ static char *embed_uri(const char *root)
 
 static int connect_embed(struct node *node, const char *root, struct error **err)
 {
-    int r = embed_prepare(root, err);
+    int r = node_embed_prepare(root, err);
 
     if (r < 0)
         return r;
@@ -139,7 +110,7 @@ static int prepare_uri(const char *uri, struct error **err)
         return 0;
     uri += strlen(start);
     root = str_unescape(uri, strcspn(uri, "&"));
-    return embed_prepare(root, err);
+    return node_embed_prepare(root, err);
 }
 
 static int connect_uri(struct node *node, const char *uri, struct error **err)

@@ -6,6 +6,7 @@ description, starts (BIOS and UEFI), outlives the program that started it, goes 
 
 import json
 import subprocess
+from pathlib import Path
 
 from case import build, check, defer, require, run, start, wait_until, work
 
@@ -84,3 +85,20 @@ node("stop", NAME, "force")
 node("undefine", NAME)
 check(node("state", NAME) == "absent", "it is gone, with its UEFI variables")
 check(not list(ROOT.rglob("*VARS*")), "no UEFI variables are left")
+
+# Killed while libvirt asks QEMU in the background what it can do: the next one ends those QEMUs.
+FRESH = work / "fresh"
+URI = f"qemu:///embed?root={FRESH}"
+
+
+def probes():
+    return [path for path in FRESH.glob("lib/qemu/qmp-*/qmp.pid")
+            if path.read_text().strip() and Path(f"/proc/{path.read_text().strip()}").exists()]
+
+
+first = start(build / "tests/tools/node-probe", URI, FRESH, "define", description(), placement())
+wait_until(lambda: probes() or first.poll() is not None, "QEMU is asked", pause=0.01)
+first.kill()
+first.wait()
+run(build / "tests/tools/node-probe", URI, FRESH, "uri")
+wait_until(lambda: not probes(), "QEMUs that nobody waits for are ended", timeout=10)
