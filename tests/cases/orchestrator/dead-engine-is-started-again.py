@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # suite: quick
 # timeout: 60
-"""An engine that dies while it copies is started again and the sync goes on; the job never fails."""
+"""An engine that dies while it copies is started again; the sync goes on, the job never fails."""
 
 import os
 import signal
