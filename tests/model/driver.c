@@ -609,13 +609,13 @@ void driver_step(struct model *m, const struct step *step)
         return;
     m->random.state = step->seed;
     m->source->random.state = step->seed ^ 1;
-    m->source->fail_read_at = step->fault == SIM_NO_FAULT && step->at == 9999 ? 1 : 0;
-    m->read_fault = m->source->fail_read_at > 0;
     sim_seed(m->sim, step->seed ^ 2);
     if (step->kind == STEP_RESTART) {
         restart(m, step);
         return;
     }
+    m->source->fail_read_at = step->read_fault;
+    m->read_fault = step->read_fault;
     sim_set_fault(m->sim, step->fault, step->at);
     carry_out(m, step);
     if (m->failure[0])

@@ -55,6 +55,7 @@ struct step {
     uint8_t fault;   /* enum sim_fault */
     uint8_t crash;   /* enum crash_kind: how it ends after a fault, or STEP_RESTART */
     uint8_t loss;    /* enum sim_loss */
+    bool read_fault; /* the first read of the source fails */
     uint16_t at;     /* the fault hits the at-th I/O call of the step */
     uint16_t again;  /* the recovery crashes at this call too; 0: it does not */
     uint32_t seed;

@@ -83,6 +83,8 @@ static void print(const struct sequence *q, const char *why)
         printf("  %-13s seed %u", step_names[s->kind], s->seed);
         if (s->fault)
             printf(", %s at call %u", fault_names[s->fault], s->at);
+        if (s->read_fault)
+            printf(", reading the source fails");
         if (s->fault || s->kind == STEP_RESTART)
             printf(", %s", s->crash == CRASH_POWER ? "power loss" : "kill");
         if ((s->fault || s->kind == STEP_RESTART) && s->crash == CRASH_POWER)
@@ -178,7 +180,7 @@ static void random_fault(struct random *r, struct step *s)
     else if (n == 5)
         s->fault = SIM_ENOSPC;
     else if (n == 6)
-        s->at = 9999; /* the first read of the source fails */
+        s->read_fault = true;
     if (s->fault == SIM_NO_FAULT && s->kind != STEP_RESTART)
         s->again = 0;
 }

@@ -8,7 +8,6 @@
 #include "base/iszero.h"
 #include "base/str.h"
 
-#define FILE_MAX (UINT64_C(8) << 20)
 #define TEAR 512
 #define PAGE UINT64_C(4096)
 
@@ -74,24 +73,28 @@ struct sim {
     enum sim_fault fault;
     bool dead, hit;
     uint32_t alignment;
-    uint64_t free_space;
+    uint64_t free_space, file_max;
 };
 
 /* ---- images ---- */
 
+/* Memory is there up to `room`; the rest of a file reads as zero. */
+static void image_reserve(struct image *im, uint64_t room)
+{
+    if (room <= im->room)
+        return;
+    room = round_up(room, PAGE);
+    im->bytes = realloc(im->bytes, room);
+    if (!im->bytes)
+        abort();
+    memset(im->bytes + im->room, 0, room - im->room);
+    im->room = room;
+}
+
 static void image_resize(struct image *im, uint64_t size)
 {
-    if (size > im->room) {
-        uint64_t room = MAX(size, (uint64_t)4096);
-
-        im->bytes = realloc(im->bytes, room);
-        if (!im->bytes)
-            abort();
-        memset(im->bytes + im->room, 0, room - im->room);
-        im->room = room;
-    }
-    if (size < im->size)
-        memset(im->bytes + size, 0, im->size - size);
+    if (size < im->room)
+        memset(im->bytes + size, 0, im->room - size);
     im->size = size;
 }
 
@@ -99,17 +102,29 @@ static void image_write(struct image *im, uint64_t offset, const uint8_t *bytes,
 {
     if (length == 0)
         return;
-    if (offset + length > im->size)
-        image_resize(im, offset + length);
+    image_reserve(im, offset + length);
+    im->size = MAX(im->size, offset + length);
     memcpy(im->bytes + offset, bytes, length);
+}
+
+static void image_read(const struct image *im, uint64_t offset, uint8_t *bytes, uint64_t length)
+{
+    uint64_t n = offset < im->room ? MIN(length, im->room - offset) : 0;
+
+    if (n > 0)
+        memcpy(bytes, im->bytes + offset, n);
+    memset(bytes + n, 0, length - n);
 }
 
 static void image_copy(struct image *to, const struct image *from)
 {
+    uint64_t n = MIN(from->size, from->room);
+
     image_resize(to, 0);
-    image_resize(to, from->size);
-    if (from->size)
-        memcpy(to->bytes, from->bytes, from->size);
+    image_reserve(to, n);
+    if (n > 0)
+        memcpy(to->bytes, from->bytes, n);
+    to->size = from->size;
 }
 
 /* ---- names ---- */
@@ -520,7 +535,7 @@ static ssize_t sim_pread(struct io *io, int fd, void *data, size_t length, uint6
     n = (size_t)MIN((uint64_t)length, f->inode->now.size - offset);
     if (n > TEAR && !s->quiet && random_once_in(&s->random, 32))
         n = round_down(n / 2, TEAR); /* short reads happen */
-    memcpy(data, f->inode->now.bytes + offset, n);
+    image_read(&f->inode->now, offset, data, n);
     return (ssize_t)n;
 }
 
@@ -534,7 +549,7 @@ static ssize_t sim_pwrite(struct io *io, int fd, const void *data, size_t length
 
     if (!f || f->read_only)
         return -EBADF;
-    if (offset + length > FILE_MAX)
+    if (offset + length > s->file_max)
         return -EFBIG;
     if (f->direct && ((offset | length) & (s->alignment - 1)))
         return -EINVAL;
@@ -609,7 +624,7 @@ static int sim_truncate(struct io *io, int fd, uint64_t size)
     enum effect effect;
     int r = enter(s, true, &effect);
 
-    if (!f || size > FILE_MAX)
+    if (!f || size > s->file_max)
         return f ? -EFBIG : -EBADF;
     if (r == 0 || effect != EFFECT_NONE)
         image_resize(&f->inode->now, size);
@@ -711,7 +726,7 @@ static int sim_seek(struct io *io, int fd, uint64_t offset, uint64_t size, uint6
 
     if (r < 0 || !f)
         return r < 0 ? r : -EBADF;
-    for (im = &f->inode->now; at < im->size; at += PAGE) {
+    for (im = &f->inode->now; at < MIN(im->size, im->room); at += PAGE) {
         bool zero = is_zero(im->bytes + at, (size_t)MIN(PAGE, im->size - at));
 
         if (!zero && !found)
@@ -884,6 +899,7 @@ struct sim *sim_new(void)
     s->io.ops = &sim_ops;
     s->alignment = 1;
     s->free_space = UINT64_MAX;
+    s->file_max = UINT64_C(16) << 20;
     return s;
 }
 
@@ -938,6 +954,11 @@ void sim_set_fault(struct sim *s, enum sim_fault fault, unsigned at)
 void sim_set_alignment(struct sim *s, uint32_t alignment)
 {
     s->alignment = alignment;
+}
+
+void sim_set_file_max(struct sim *s, uint64_t bytes)
+{
+    s->file_max = bytes;
 }
 
 void sim_set_free_space(struct sim *s, uint64_t bytes)
@@ -998,9 +1019,11 @@ const uint8_t *sim_file(struct sim *s, const char *path, uint64_t *ret_size)
 {
     struct inode *i = lookup(s, path);
 
-    if (i)
-        *ret_size = i->now.size;
-    return i ? i->now.bytes : NULL;
+    if (!i)
+        return NULL;
+    image_reserve(&i->now, i->now.size + 1);
+    *ret_size = i->now.size;
+    return i->now.bytes;
 }
 
 void sim_put(struct sim *s, const char *path, const void *data, size_t length)

@@ -45,6 +45,8 @@ void sim_seed(struct sim *sim, uint64_t seed);
 void sim_set_fault(struct sim *sim, enum sim_fault fault, unsigned at);
 /* What O_DIRECT asks for; 1: there is no O_DIRECT. */
 void sim_set_alignment(struct sim *sim, uint32_t alignment);
+/* The largest file; what is larger is -EFBIG.  Files are held in memory as a whole. */
+void sim_set_file_max(struct sim *sim, uint64_t bytes);
 void sim_set_free_space(struct sim *sim, uint64_t bytes);
 
 bool sim_dead(const struct sim *sim);       /* a SIM_CRASH happened */
