@@ -89,6 +89,23 @@ static int fold_allocate(struct fold *f)
     return ring_new(f->disk->io, 2 * FOLD_DEPTH, buffers, &f->ring);
 }
 
+/* From here on the blocks of this layer may differ in the target, so older views are over. */
+static int take_layer(struct fold *f)
+{
+    struct disk *d = f->disk;
+
+    LOCK_FOR_SCOPE(&f->engine->lock);
+    if (plant(PLANT_FOLD_WITH_PIN)) {
+        f->layer = layer_ref(d->layers[0]);
+        return 0;
+    }
+    if (is_pinned_locked(f->engine, d->layers[0]->gen))
+        return -EAGAIN; /* a reader came after fold_candidate() */
+    f->layer = layer_ref(d->layers[0]);
+    d->oldest_readable = MAX(d->oldest_readable, f->layer->gen);
+    return 0;
+}
+
 int fold_begin(struct fold *f, struct engine *e, struct disk *d)
 {
     uint64_t counts[4];
@@ -97,12 +114,9 @@ int fold_begin(struct fold *f, struct engine *e, struct disk *d)
     memset(f, 0, sizeof(*f));
     f->engine = e;
     f->disk = d;
-    pthread_mutex_lock(&e->lock);
-    f->layer = layer_ref(d->layers[0]);
-    /* From here on the blocks of this layer may differ in the target, so older views are over. */
-    if (!plant(PLANT_FOLD_WITH_PIN))
-        d->oldest_readable = MAX(d->oldest_readable, f->layer->gen);
-    pthread_mutex_unlock(&e->lock);
+    r = take_layer(f);
+    if (r < 0)
+        return r;
     layer_count(f->layer, counts);
     f->total_bytes = (counts[BLOCK_DATA] + counts[BLOCK_ZERO]) * BLOCK_SIZE;
     r = fold_allocate(f);
@@ -306,7 +320,10 @@ int fold_all(struct engine *e, atomic_bool *stop, progress_fn *progress, void *c
     LOCK_FOR_SCOPE(&e->fold_lock);
     while (r == 0 && !atomic_load(stop) && (d = fold_candidate(e))) {
         r = fold_one(e, d, stop, progress, context);
-        folded = 1;
+        if (r == -EAGAIN)
+            r = 0; /* pinned now: fold_candidate() has something else, or nothing */
+        else
+            folded = 1;
     }
     return r < 0 ? r : folded;
 }

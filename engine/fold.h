@@ -27,7 +27,8 @@ struct fold {
 /* A disk with a layer that may be folded now (no live view is older), or NULL. */
 struct disk *fold_candidate(struct engine *engine);
 
-/* T8: durable folding=k.  0 or -errno; then fold_end must be called. */
+/* T8: durable folding=k.  0 or -errno (-EAGAIN: a reader of an older generation came meanwhile);
+ * then fold_end must be called. */
 int fold_begin(struct fold *fold, struct engine *engine, struct disk *disk);
 
 /* 1: more to do, 0: all blocks are in the target, -errno. */
