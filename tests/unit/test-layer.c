@@ -192,6 +192,37 @@ static void the_last_reference_closes_the_files(void **state)
     assert_int_equal(sim_open_files(sim), before);
 }
 
+/* As in test-map.c. */
+static void a_page_of_a_killed_engine_is_durable_before_the_next(void **state)
+{
+    for (unsigned seed = 0; seed < 20; seed++) {
+        if (seed)
+            enter(state);
+        sim_seed(sim, seed);
+        for (uint64_t block = 0; block < 3; block++) {
+            set(block, BLOCK_PENDING);
+            set(block + 10000, BLOCK_PENDING); /* in another sector of the page */
+        }
+        assert_int_equal(layer_begin(layer, "/d"), 0);
+        for (uint64_t block = 1; block < 3; block++) {
+            set(block, BLOCK_DATA);
+            set(block + 10000, BLOCK_DATA);
+            sim_set_fault(sim, SIM_CRASH, 4); /* data, digests, page, and then no fdatasync */
+            assert_int_equal(layer_checkpoint(layer), -EIO);
+            layer_unref(layer);
+            layer = NULL;
+            if (block == 1)
+                sim_kill(sim);
+            else
+                sim_power_loss(sim, SIM_LOSE_TORN);
+            assert_int_equal(layer_open(io, "/d/L3", SIZE, &layer), 0);
+        }
+        assert_int_equal(layer_state(layer, 0), BLOCK_PENDING);
+        if (seed < 19)
+            leave(state);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, enter, leave)
 
 int main(void)
@@ -208,6 +239,7 @@ int main(void)
         TEST(unlinking_twice_is_fine),
         TEST(a_renamed_layer_is_of_its_new_generation),
         TEST(the_last_reference_closes_the_files),
+        TEST(a_page_of_a_killed_engine_is_durable_before_the_next),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
