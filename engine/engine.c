@@ -88,6 +88,11 @@ static int open_super(struct engine *e, struct error **err)
                          owner);
     if (r < 0)
         return error_set_errno(err, -r, "cannot lock %s", path);
+    /* What a killed engine wrote is visible and perhaps not durable; the next root must not be
+     * written over the slot that is. */
+    r = io_fdatasync(e->io, e->super_fd);
+    if (r < 0)
+        return error_set_errno(err, -r, "cannot make %s durable", path);
     return superfile_load(&e->super, e->io, e->super_fd, path, err);
 }
 

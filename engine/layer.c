@@ -259,6 +259,8 @@ int layer_open(struct io *io, const char *stem, uint64_t disk_size, struct layer
         return -ENOMEM;
     r = layer_open_files(l, 0);
     if (r == 0)
+        r = io_fdatasync(io, l->index_fd); /* pages a killed engine wrote: before their pair is next */
+    if (r == 0)
         r = read_header(l);
     if (r == 0)
         r = read_pages(l);
