@@ -341,6 +341,8 @@ int store_create(struct io *io, const char *store, struct store_vm *vm, struct e
         io->ops->close(io, fd);
         return error_set(err, EEXIST, "%s already holds a store; choose another folder", store);
     }
+    if (fd != -ENOENT)
+        return error_set_errno(err, -fd, "cannot look for a store in %s", store);
     if (getrandom(vm->uuid, sizeof(vm->uuid), 0) < 0)
         return error_set_errno(err, errno, "cannot make an identity for the store");
     r = io->ops->mkdir(io, store);

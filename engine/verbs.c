@@ -84,6 +84,8 @@ static int parse_source(const json_t *j, struct sync_source *s, struct error **e
     json_t *value;
 
     json_object_foreach((json_t *)(uintptr_t)j, key, value) {
+        if (!json_is_string(value))
+            return error_set(err, EINVAL, "'%s' of a disk must be text", key);
         if (strcmp(key, "name") == 0)
             s->name = json_string_value(value);
         else if (strcmp(key, "uri") == 0)
@@ -307,6 +309,31 @@ static const struct verb {
     {"stop", verb_stop, " "},
 };
 
+static const struct arg {
+    const char *name, *kind;
+    json_type types[2];
+} arg_kinds[] = {
+    {"name", "text", {JSON_STRING, JSON_STRING}},
+    {"snapshot", "text", {JSON_STRING, JSON_STRING}},
+    {"disks", "a list", {JSON_ARRAY, JSON_ARRAY}},
+    {"compare", "true or false", {JSON_TRUE, JSON_FALSE}},
+    {"connections", "a whole number", {JSON_INTEGER, JSON_INTEGER}},
+    {"grace_s", "a number", {JSON_INTEGER, JSON_REAL}},
+};
+
+/* One of the wrong kind must not be taken for one that is absent. */
+static int check_kind(const char *name, const json_t *value, struct error **err)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(arg_kinds); i++) {
+        const struct arg *a = &arg_kinds[i];
+
+        if (strcmp(a->name, name) == 0 && json_typeof(value) != a->types[0] &&
+            json_typeof(value) != a->types[1])
+            return error_set(err, EINVAL, "argument '%s' must be %s", name, a->kind);
+    }
+    return 0;
+}
+
 static int check_args(const struct verb *v, const json_t *args, struct error **err)
 {
     const char *key;
@@ -318,6 +345,8 @@ static int check_args(const struct verb *v, const json_t *args, struct error **e
         if (!strstr(v->args, wanted))
             return error_set(err, EINVAL, "verb '%s' has no argument '%s'; it takes:%s", v->name,
                              key, v->args[1] ? v->args : " none");
+        if (check_kind(key, value, err) < 0)
+            return -EINVAL;
     }
     return 0;
 }
