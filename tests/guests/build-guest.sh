@@ -111,7 +111,8 @@ root_uuid=$(uuidgen) swap_uuid=$(uuidgen) data_uuid=$(uuidgen)
 ext4_options=lazy_itable_init=0,lazy_journal_init=0,nodiscard
 
 write_grub_config() {
-    local version
+    local version arguments
+    arguments=$(sed -n 's/^GRUB_CMDLINE_LINUX="\(.*\)"/\1/p' "$tree/etc/default/grub")
     version=$(basename "$tree"/lib/modules/*)
     cat >"$tree/boot/grub/grub.cfg" <<CONFIG
 set timeout=0
@@ -121,7 +122,7 @@ insmod part_msdos
 insmod ext2
 search --no-floppy --fs-uuid --set=root $root_uuid
 menuentry 'Debian GNU/Linux' {
-    linux /boot/vmlinuz-$version root=UUID=$root_uuid ro console=tty0 console=ttyS0,115200
+    linux /boot/vmlinuz-$version root=UUID=$root_uuid ro $arguments
     initrd /boot/initrd.img-$version
 }
 CONFIG

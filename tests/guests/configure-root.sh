@@ -38,14 +38,16 @@ GRUB_DEFAULT=0
 GRUB_TIMEOUT=0
 GRUB_DISTRIBUTOR=Debian
 GRUB_CMDLINE_LINUX_DEFAULT=""
-GRUB_CMDLINE_LINUX="console=tty0 console=ttyS0,115200"
+GRUB_CMDLINE_LINUX="scsi_mod.scan=sync console=tty0 console=ttyS0,115200"
 GRUB_TERMINAL="console serial"
 TEXT
 
 # An initramfs for that hardware only.  MODULES=dep, which an installer would have chosen, looks at
-# the machine it runs on; here a list stands in while the initramfs is made.  sd_mod comes first:
-# when it is loaded after the disks were found, sda and sdb may change places.
+# the machine it runs on; here a list stands in while the initramfs is made.  sd_mod must be there
+# before the disks are found, and they must be found one by one (scsi_mod.scan=sync on the kernel's
+# command line), or sda and sdb may change places.
 initramfs=$tree/etc/initramfs-tools
+echo 'softdep vmw_pvscsi pre: sd_mod' >"$tree/etc/modprobe.d/disk-order.conf"
 cp "$initramfs/modules" "$initramfs/modules.as-installed"
 printf 'sd_mod\nvmw_pvscsi\nata_piix\next4\ncrc32c_generic\ncrc32c-intel\n' >>"$initramfs/modules"
 sed -i 's/^MODULES=.*/MODULES=list/; s/^COMPRESS=.*/COMPRESS=gzip/' "$initramfs/initramfs.conf"
