@@ -68,22 +68,27 @@ def reap():
         ended[pid] = status
 
 
-def end_leftovers():
-    """Ends whatever is left below this process: SIGTERM first, SIGKILL after a while."""
-    left = descendants(os.getpid())
-    for pid in left:
-        print(f"supervisor: left behind by the test: {pid} {command_line(pid)}", flush=True)
-    signal_all(left, signal.SIGTERM)
+def end_all(find):
+    """Ends the processes that find() gives: SIGTERM first, SIGKILL after a while."""
+    signal_all(find(), signal.SIGTERM)
     deadline = time.monotonic() + 3
-    while left and time.monotonic() < deadline:
+    while (left := find()) and time.monotonic() < deadline:
         time.sleep(0.05)
-        reap()
-        left = descendants(os.getpid())
     while left:
         signal_all(left, signal.SIGKILL)
         time.sleep(0.05)
+        left = find()
+
+
+def end_leftovers():
+    """Ends whatever is left below this process."""
+    def left():
         reap()
-        left = descendants(os.getpid())
+        return descendants(os.getpid())
+
+    for pid in left():
+        print(f"supervisor: left behind by the test: {pid} {command_line(pid)}", flush=True)
+    end_all(left)
 
 
 def wait_for(pid, timeout):
@@ -104,6 +109,24 @@ def wait_for(pid, timeout):
             timed_out = True
             deadline = time.monotonic() + TERM_GRACE_S
         time.sleep(0.02)
+
+
+def supervised(function):
+    """Runs function() in a child process and returns its exit code.  This process only takes in
+    daemons whose parent has ended, and reaps them: not every container has an init that does, and
+    libvirt waits for processes that it ended to be gone."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    pid = os.fork()
+    if pid == 0:
+        sys.exit(function())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the child as well
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _frame: os.kill(pid, number))
+    while True:
+        ended, status = os.waitpid(-1, 0)
+        if ended == pid:
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
 
 
 def main():
