@@ -82,7 +82,7 @@ static int make_owner(struct engine *e, struct error **err)
 {
     int r = 0;
 
-    for (unsigned i = 0; r == 0 && !plant(PLANT_FLIP_NO_TARGET_SYNC) && i < e->disk_count; i++)
+    for (unsigned i = 0; r == 0 && i < e->disk_count; i++)
         r = target_sync(&e->disks[i].target);
     if (r == 0)
         r = superfile_update(&e->super, root_owner, NULL);

@@ -66,7 +66,7 @@ static bool checkpoint(struct model *m, unsigned d)
     r = sync_checkpoint(m->sync, d);
     if (r < 0)
         unexpected(m, "a checkpoint failed", NULL, r);
-    else
+    else if (!m->engine->failed && !m->sync->disks[d].tainted)
         memcpy(m->durable[d], durable, sizeof(durable));
     return r == 0;
 }
@@ -686,6 +686,7 @@ struct model *model_new(uint64_t seed)
     m->sim = sim_new();
     sim_seed(m->sim, seed);
     sim_set_alignment(m->sim, random_once_in(&r, 3) ? 1 : random_once_in(&r, 2) ? 512 : 4096);
+    sim_set_store_tear(m->sim, random_once_in(&r, 2) ? 512 : 32);
     m->source = memsource_new(seed);
     m->source->on_read = source_was_read;
     m->source->context = m;

@@ -8,7 +8,7 @@
 #include "base/iszero.h"
 #include "base/str.h"
 
-#define TEAR 512
+#define TEAR UINT64_C(512)
 #define PAGE UINT64_C(4096)
 
 struct image {
@@ -26,6 +26,7 @@ struct pending {
 struct inode {
     struct inode *next;
     unsigned number;
+    unsigned tear; /* bytes that are written as a whole or not at all */
     bool folder;
     struct image now, durable;
     struct pending *first, **last; /* completed, not durable; oldest first */
@@ -69,7 +70,8 @@ struct sim {
     struct change *changes; /* of names, oldest first */
     struct sim_flight *flights;
     struct open_file files[256];
-    unsigned next_inode, calls, fault_at, quiet;
+    unsigned next_inode, calls, fault_at, quiet, store_tear;
+    uint32_t landing; /* orphaned writes land once in so many calls */
     enum sim_fault fault;
     bool dead, hit;
     uint32_t alignment;
@@ -232,7 +234,7 @@ static void land_some(struct sim *s)
     struct sim_flight **at = &s->flights;
 
     while (*at)
-        if ((*at)->orphan && random_once_in(&s->random, 64))
+        if ((*at)->orphan && random_once_in(&s->random, s->landing))
             land(s, at);
         else
             at = &(*at)->next;
@@ -304,7 +306,7 @@ static void write_torn(struct sim *s, struct inode *i, uint64_t offset, const ui
                        uint64_t length)
 {
     for (uint64_t at = 0; at < length;) {
-        uint64_t n = MIN(length - at, (uint64_t)TEAR * (1 + random_below(&s->random, 8)));
+        uint64_t n = MIN(length - at, (uint64_t)i->tear * (1 + random_below(&s->random, 8)));
 
         if (random_once_in(&s->random, 2))
             write_now(i, offset + at, bytes + at, n);
@@ -471,6 +473,7 @@ static int new_file(struct sim *s, const char *path, bool folder, struct inode *
     i = mem_new(1, sizeof(*i));
     i->number = ++s->next_inode;
     i->folder = folder;
+    i->tear = str_starts(path, "/store/") ? s->store_tear : TEAR;
     i->last = &i->first;
     i->next = s->inodes;
     s->inodes = i;
@@ -829,6 +832,7 @@ void sim_kill(struct sim *s)
         for (struct pending *p = i->first; p; p = p->next)
             p->lost = false; /* the operator saw to the disk before the restart */
     s->dead = false;
+    s->landing = 16u << random_below(&s->random, 6);
     s->fault = SIM_NO_FAULT;
 }
 
@@ -841,10 +845,10 @@ static void lose_data(struct sim *s, struct inode *i, enum sim_loss loss)
         unsigned fate = loss == SIM_LOSE_ALL ? 0 : loss == SIM_LOSE_NOTHING ? 1
                         : loss == SIM_LOSE_TORN ? 2 : random_below(&s->random, 3);
 
-        for (uint64_t at = 0; at < p->length; at += TEAR)
+        for (uint64_t at = 0; at < p->length; at += i->tear)
             if (fate == 1 || (fate == 2 && random_once_in(&s->random, 2)))
                 image_write(&i->durable, p->offset + at, p->bytes + at,
-                            MIN((uint64_t)TEAR, p->length - at));
+                            MIN((uint64_t)i->tear, p->length - at));
     }
     if (size_kept)
         image_resize(&i->durable, i->now.size);
@@ -898,6 +902,8 @@ struct sim *sim_new(void)
 
     s->io.ops = &sim_ops;
     s->alignment = 1;
+    s->store_tear = TEAR;
+    s->landing = 64;
     s->free_space = UINT64_MAX;
     s->file_max = UINT64_C(16) << 20;
     return s;
@@ -959,6 +965,11 @@ void sim_set_alignment(struct sim *s, uint32_t alignment)
 void sim_set_file_max(struct sim *s, uint64_t bytes)
 {
     s->file_max = bytes;
+}
+
+void sim_set_store_tear(struct sim *s, unsigned bytes)
+{
+    s->store_tear = bytes;
 }
 
 void sim_set_free_space(struct sim *s, uint64_t bytes)

@@ -47,6 +47,8 @@ void sim_set_fault(struct sim *sim, enum sim_fault fault, unsigned at);
 void sim_set_alignment(struct sim *sim, uint32_t alignment);
 /* The largest file; what is larger is -EFBIG.  Files are held in memory as a whole. */
 void sim_set_file_max(struct sim *sim, uint64_t bytes);
+/* Where a write below /store may tear; 512 elsewhere.  Checksums must find any tear. */
+void sim_set_store_tear(struct sim *sim, unsigned bytes);
 void sim_set_free_space(struct sim *sim, uint64_t bytes);
 
 bool sim_dead(const struct sim *sim);       /* a SIM_CRASH happened */
