@@ -91,7 +91,7 @@ int map_open(struct io *io, const char *path, uint64_t epoch, uint64_t blocks,
     struct map *m = map_alloc(io, blocks);
     int r = m ? map_attach(m, path, 0, epoch) : -ENOMEM;
 
-    if (r == 0)
+    if (r == 0 && !plant(PLANT_RESTART_NO_SYNC))
         r = io_fdatasync(io, m->fd); /* pages a killed engine wrote: before their pair is next */
     for (uint32_t i = 0; r == 0 && i < m->page_count; i++)
         r = load_page(m, i);

@@ -29,6 +29,7 @@ enum plant {
     PLANT_RESUME_OTHER_SNAPSHOT, /* an interrupted layer is resumed from another point in time */
     PLANT_FLIP_READERS_STAY,     /* T10 without ending the readers of the mirror */
     PLANT_NO_FENCE,              /* start without waiting for the writes of a dead engine */
+    PLANT_RESTART_NO_SYNC,       /* start without making durable what a dead engine wrote */
     PLANT_MAX
 };
 

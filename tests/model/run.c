@@ -171,6 +171,10 @@ static void random_fault(struct random *r, struct step *s)
     s->crash = random_below(r, 2) ? CRASH_POWER : CRASH_KILL;
     s->loss = (uint8_t)random_below(r, _SIM_LOSS_MAX);
     s->at = (uint16_t)(1 + random_below(r, random_once_in(r, 2) ? 12 : 60));
+    if (s->kind == STEP_CHECKPOINT) { /* a few calls, and all of them matter */
+        s->at = (uint16_t)(1 + random_below(r, 6));
+        n /= 2;
+    }
     s->again = random_once_in(r, 4) ? (uint16_t)(1 + random_below(r, 60)) : 0;
     if (n < 4)
         s->fault = SIM_CRASH;
@@ -280,6 +284,7 @@ static const char *const plant_names[PLANT_MAX] = {
     PLANT_NAME(PLANT_RESUME_OTHER_SNAPSHOT),
     PLANT_NAME(PLANT_FLIP_READERS_STAY),
     PLANT_NAME(PLANT_NO_FENCE),
+    PLANT_NAME(PLANT_RESTART_NO_SYNC),
 #undef PLANT_NAME
 };
 
