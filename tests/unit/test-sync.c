@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "tests/model/fixture.h"
+
+static struct fixture *f;
+static struct sync sync_state;
+
+static int enter(void **state)
+{
+    f = fixture_new();
+    return 0;
+}
+
+static int leave(void **state)
+{
+    sync_close(&sync_state);
+    fixture_free(f);
+    return 0;
+}
+
+/* A sync to the source's state of now whose first disk is copied. */
+static void begin(const char *snapshot)
+{
+    static const struct sync_source sources[] = {{"sda", "mem:0/0", NULL}, {"sdb", "mem:0/1", NULL}};
+    static const struct sync_source later[] = {{"sda", "mem:1/0", "since:0"},
+                                               {"sdb", "mem:1/1", "since:0"}};
+    unsigned point = memsource_point(f->source);
+    struct sync_request q = {
+        .sources = point ? later : sources, .source_count = 2, .snapshot = snapshot};
+    struct puller *p = NULL;
+    int r;
+
+    memset(&sync_state, 0, sizeof(sync_state));
+    assert_int_equal(sync_open(&sync_state, f->engine, &q, NULL), 0);
+    assert_int_equal(sync_prepare(&sync_state, NULL), 0);
+    assert_int_equal(puller_new(&sync_state.disks[0].pull, sync_state.disks[0].reader, &p), 0);
+    while ((r = puller_step(p)) > PULL_DONE)
+        if (r == PULL_WAIT)
+            puller_wait(p);
+    assert_int_equal(r, PULL_DONE);
+    puller_free(p);
+}
+
+static void assert_checkpoint_fails_for_good(void)
+{
+    sim_set_fault(f->sim, SIM_EIO, 1); /* the fdatasync of the data */
+    assert_int_equal(sync_checkpoint(&sync_state, 0), -EIO);
+    sim_set_fault(f->sim, SIM_NO_FAULT, 0);
+    assert_int_equal(sync_checkpoint(&sync_state, 0), -EIO);
+}
+
+/* After a failed fdatasync the next one succeeds without the data having been written. */
+static void a_checkpoint_that_failed_is_not_tried_again(void **state)
+{
+    begin("a");
+    assert_checkpoint_fails_for_good();
+    assert_true(f->engine->failed);
+}
+
+static void a_layer_whose_checkpoint_failed_is_dropped(void **state)
+{
+    assert_true(fixture_sync(f, -1, NULL) >= 0);
+    for (int i = 0; i < 8; i++)
+        memsource_write(f->source, 50 + (uint64_t)i);
+    begin("b");
+    assert_checkpoint_fails_for_good();
+    assert_false(f->engine->failed); /* the generation before is as good as it was */
+    sync_close(&sync_state);
+    assert_null(f->engine->disks[0].loading);
+}
+
+static void a_disk_that_shrank_is_refused(void **state)
+{
+    _cleanup_error_ struct error *e = NULL;
+
+    f->source->shrunk = true;
+    assert_int_equal(fixture_sync(f, -1, &e), -EINVAL);
+    assert_non_null(strstr(error_text(e), "shrank"));
+}
+
+static void a_delta_that_does_not_fit_is_refused_before_it_begins(void **state)
+{
+    _cleanup_error_ struct error *e = NULL;
+    int point = fixture_sync(f, -1, NULL);
+
+    memsource_write(f->source, 3);
+    sim_set_free_space(f->sim, 1 << 20);
+    assert_int_equal(fixture_sync(f, point, &e), -ENOSPC);
+    assert_non_null(strstr(error_text(e), "make room"));
+    sim_set_free_space(f->sim, UINT64_MAX);
+    assert_true(fixture_sync(f, point, NULL) >= 0);
+}
+
+static void layers_that_a_reader_keeps_stop_at_a_limit(void **state)
+{
+    _cleanup_error_ struct error *e = NULL;
+    int point = fixture_sync(f, -1, NULL);
+    struct view *v = NULL;
+
+    assert_int_equal(view_get(f->engine, 0, &v), 0);
+    for (int i = 0; i < LAYERS_MAX; i++)
+        assert_true((point = fixture_sync(f, point, NULL)) >= 0);
+    fixture_fold(f);
+    assert_int_equal(fixture_sync(f, point, &e), -EBUSY);
+    assert_non_null(strstr(error_text(e), "reader"));
+    view_put(v);
+    fixture_fold(f);
+    assert_true(fixture_sync(f, point, NULL) >= 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, enter, leave)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_checkpoint_that_failed_is_not_tried_again),
+        TEST(a_layer_whose_checkpoint_failed_is_dropped),
+        TEST(a_disk_that_shrank_is_refused),
+        TEST(a_delta_that_does_not_fit_is_refused_before_it_begins),
+        TEST(layers_that_a_reader_keeps_stop_at_a_limit),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
