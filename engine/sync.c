@@ -426,9 +426,12 @@ int sync_prepare(struct sync *s, struct error **err)
 int sync_checkpoint(struct sync *s, unsigned index)
 {
     struct disk *d = s->disks[index].disk;
-    int r = s->initial ? map_checkpoint(d->map, disk_sync_target, d)
-                       : layer_checkpoint(d->loading);
+    int r;
 
+    /* The fdatasync after a failed one reports success without having written anything. */
+    if (s->initial ? s->engine->failed : s->disks[index].tainted)
+        return -EIO;
+    r = s->initial ? map_checkpoint(d->map, disk_sync_target, d) : layer_checkpoint(d->loading);
     if (r < 0 && s->initial)
         engine_fail(s->engine);
     else if (r < 0)
@@ -505,7 +508,7 @@ static int commit_delta(struct sync *s)
 
     for (unsigned i = 0; r == 0 && !plant(PLANT_COMMIT_BEFORE_SEAL) && i < s->disk_count; i++) {
         r = layer_seal(s->disks[i].disk->loading);
-        s->disks[i].tainted = r < 0 && r != -ENOSPC;
+        s->disks[i].tainted = r < 0;
     }
     if (r < 0)
         return r;

@@ -58,7 +58,7 @@ int sync_open(struct sync *sync, struct engine *engine, const struct sync_reques
               struct error **err);
 /* Resumes or begins: maps / layers exist and say what is wanted. */
 int sync_prepare(struct sync *sync, struct error **err);
-/* What is durable so far: T2 or T5 for one disk. */
+/* What is durable so far: T2 or T5 for one disk.  After a failure every further one fails. */
 int sync_checkpoint(struct sync *sync, unsigned index);
 /* T3, or T6 and T7. */
 int sync_commit(struct sync *sync, struct error **err);
