@@ -97,7 +97,7 @@ int node_define(struct node *node, const char *xml, struct error **err)
 {
     _cleanup_node_domain_ virDomainPtr domain = virDomainDefineXML(node->conn, xml);
 
-    return domain ? 0 : node_error(err, "cannot define the VM on %s", node->uri);
+    return domain ? 0 : virt_error(err, "cannot define the VM on %s", node->uri);
 }
 
 int node_start(struct node *node, const char *name, struct error **err)
@@ -108,7 +108,7 @@ int node_start(struct node *node, const char *name, struct error **err)
 
     if (r < 0 || virDomainIsActive(domain) == 1 || virDomainCreate(domain) == 0)
         return r;
-    node_error(&failure, "cannot start VM \"%s\" on %s", name, node->uri);
+    virt_error(&failure, "cannot start VM \"%s\" on %s", name, node->uri);
     return virDomainIsActive(domain) == 1 ? 0 : error_move(err, &failure);
 }
 
@@ -146,7 +146,7 @@ int node_stop(struct node *node, const char *name, bool force, struct error **er
         return stop_gracefully(node, domain, name, err);
     if (virDomainDestroy(domain) == 0)
         return 0;
-    node_error(&failure, "cannot switch off VM \"%s\" on %s", name, node->uri);
+    virt_error(&failure, "cannot switch off VM \"%s\" on %s", name, node->uri);
     return virDomainIsActive(domain) == 1 ? error_move(err, &failure) : 0;
 }
 
@@ -160,5 +160,5 @@ int node_undefine(struct node *node, const char *name, struct error **err)
 
     if (r < 0 || !domain || virDomainUndefineFlags(domain, flags) == 0)
         return r;
-    return node_error(err, "cannot remove the definition of VM \"%s\" from %s", name, node->uri);
+    return virt_error(err, "cannot remove the definition of VM \"%s\" from %s", name, node->uri);
 }

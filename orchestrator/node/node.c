@@ -3,59 +3,11 @@
 #include "orchestrator/node/node-libvirt.h"
 
 #include <limits.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "base/str.h"
 
 #define SYSTEM_URI "qemu:///system"
-
-static int code_of(int virt_code)
-{
-    switch (virt_code) {
-    case VIR_ERR_NO_DOMAIN:
-    case VIR_ERR_NO_NETWORK:
-        return ENOENT;
-    case VIR_ERR_NO_CONNECT:
-    case VIR_ERR_RPC:
-    case VIR_ERR_INVALID_CONN:
-        return ECONNREFUSED;
-    case VIR_ERR_DOM_EXIST:
-        return EEXIST;
-    case VIR_ERR_OPERATION_INVALID:
-        return EPERM;
-    case VIR_ERR_CONFIG_UNSUPPORTED:
-        return EOPNOTSUPP;
-    case VIR_ERR_XML_ERROR:
-    case VIR_ERR_XML_DETAIL:
-        return EINVAL;
-    default:
-        return EIO;
-    }
-}
-
-int node_error_saved(virErrorPtr saved, struct error **err, const char *fmt, ...)
-{
-    _cleanup_free_ char *text = NULL;
-    va_list ap;
-    int r;
-
-    va_start(ap, fmt);
-    if (vasprintf(&text, fmt, ap) < 0)
-        abort();
-    va_end(ap);
-    r = error_set(err, code_of(saved ? saved->code : 0), "%s: %s", text,
-                  saved && saved->message ? saved->message : "libvirt gives no reason");
-    if (saved)
-        virFreeError(saved);
-    return r;
-}
-
-static void be_silent(void *context, virErrorPtr error)
-{
-    (void)context;
-    (void)error;
-}
 
 /* libvirt wants an absolute path, and in a URI only harmless characters stand for themselves. */
 static char *embed_uri(const char *root)
@@ -94,7 +46,7 @@ static int connect_embed(struct node *node, const char *root, struct error **err
     node->conn = virConnectOpen(node->uri);
     if (node->conn)
         return 0;
-    return node_error(err,
+    return virt_error(err,
                       "cannot open libvirt's embedded driver in %s (a second process cannot "
                       "use the same directory)",
                       root);
@@ -122,7 +74,7 @@ static int connect_uri(struct node *node, const char *uri, struct error **err)
     node->uri = str_dup(uri);
     node_expect(uri);
     node->conn = virConnectOpen(uri);
-    return node->conn ? 0 : node_error(err, "cannot connect to destination %s", uri);
+    return node->conn ? 0 : virt_error(err, "cannot connect to destination %s", uri);
 }
 
 static int node_connect(struct node *node, const char *uri, const char *embed_root,
@@ -148,7 +100,7 @@ int node_open(const char *uri, const char *embed_root, struct node **ret_node, s
 
     if (r < 0)
         return r;
-    virSetErrorFunc(NULL, be_silent);
+    virt_be_silent();
     node = mem_new(1, sizeof(*node));
     r = node_connect(node, uri, embed_root, err);
     if (r < 0)
@@ -178,7 +130,7 @@ int node_find(struct node *node, const char *name, virDomainPtr *ret_domain, str
     *ret_domain = virDomainLookupByName(node->conn, name);
     if (*ret_domain || virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
         return 0;
-    return node_error(err, "cannot look up VM \"%s\" on %s", name, node->uri);
+    return virt_error(err, "cannot look up VM \"%s\" on %s", name, node->uri);
 }
 
 int node_need(struct node *node, const char *name, virDomainPtr *ret_domain, struct error **err)

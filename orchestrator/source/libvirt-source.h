@@ -32,9 +32,9 @@
 #pragma once
 
 #include <libvirt/libvirt.h>
-#include <libvirt/virterror.h>
 
 #include "base/cleanup.h"
+#include "orchestrator/node/virterror.h"
 #include "orchestrator/source/libvirt-host.h"
 #include "orchestrator/source/source.h"
 
@@ -73,21 +73,6 @@ static inline void json_freep(json_t **j)
 #define _cleanup_json_ _cleanup_(json_freep)
 
 /* libvirt.c */
-
-/*
- * The sentence, ": " and libvirt's own last message.  The code is made from libvirt's.  The message
- * is taken before the other arguments are evaluated: every call of libvirt, even
- * virDomainGetName(), forgets it.
- */
-#define virt_error(err, ...)                                                                       \
-    ({                                                                                             \
-        virErrorPtr virt_last_ = virSaveLastError();                                               \
-        virt_error_saved(virt_last_, err, __VA_ARGS__);                                            \
-    })
-
-/* Frees saved, which may be NULL. */
-int virt_error_saved(virErrorPtr saved, struct error **err, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
 
 /* By uuid or name; ENOENT. */
 int virt_domain(struct source *source, const char *vm, virDomainPtr *ret_domain,
