@@ -2,6 +2,7 @@
 /* What was found out about the guest before anything is decided. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "morph/tree.h"
 #include "morph/volume.h"
@@ -34,6 +35,7 @@ struct facts {
     size_t nic_count;
     struct pin *pins;
     size_t pin_count;
+    bool guest_agent; /* the QEMU guest agent will answer: decided by the change "agents" */
 };
 
 void facts_done(struct facts *facts);

@@ -142,7 +142,8 @@ static int apply(struct facts *facts, struct plan *plan, struct error **err)
         remove_wants(facts, plan, directories, foreign[i].unit, foreign[i].package);
         mask_unit(facts, plan, foreign[i].unit, foreign[i].package);
     }
-    if (unit_installed(facts, AGENT))
+    facts->guest_agent = unit_installed(facts, AGENT);
+    if (facts->guest_agent)
         enable_guest_agent(facts, plan, directories);
     else
         plan_note(plan, "agents",

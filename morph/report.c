@@ -135,12 +135,12 @@ int report_result(const struct report *report, const struct facts *facts, const 
 {
     if (report->json)
         write_line(stdout,
-                   json_pack("{s:b,s:b,s:{s:o,s:o,s:o},s:o,s:o,s:o,s:o,s:f}", "dry_run",
+                   json_pack("{s:b,s:b,s:{s:o,s:o,s:o},s:o,s:b,s:o,s:o,s:o,s:f}", "dry_run",
                              report->dry_run, "changed", plan->edit_count > 0 && !report->dry_run,
                              "os", "id", text(facts->os.id), "version", text(facts->os.version),
-                             "pretty", text(facts->os.pretty), "nics", nics_json(facts), "changes",
-                             edits_json(plan), "notes", notes_json(plan), "phases",
-                             phases_json(report), "seconds",
+                             "pretty", text(facts->os.pretty), "nics", nics_json(facts),
+                             "guest_agent", facts->guest_agent, "changes", edits_json(plan),
+                             "notes", notes_json(plan), "phases", phases_json(report), "seconds",
                              seconds(clock_now_ns() - report->started_ns)));
     else
         print_result(report, facts, plan);

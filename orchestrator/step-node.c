@@ -10,6 +10,9 @@
 #include "orchestrator/steps.h"
 
 #define SETTLE_NS (10 * NS_PER_S)
+/* A guest whose agent is switched on is not up before that answers; a broken agent must not make a
+ * failure of a VM that runs, so the wait for it ends, too. */
+#define AGENT_SETTLE_NS (300 * NS_PER_S)
 
 const char *job_accel(const struct job *job)
 {
@@ -59,14 +62,15 @@ int step_define(struct run *run, struct error **err)
 int step_start(struct run *run, struct error **err)
 {
     int64_t timeout_s = field_integer(run->job->params, "boot_timeout_s", 600);
+    bool agent = field_bool(json_object_get(run->job->facts, "morph"), "guest_agent", false);
     const char *how;
     int r = run_open_node(run, err);
 
     if (r == 0)
         r = node_start(run->node, run->job->name, err);
     if (r == 0)
-        r = node_wait_up(run->node, run->job->name, (uint64_t)timeout_s * NS_PER_S, SETTLE_NS,
-                         run_interrupted, run, &how, err);
+        r = node_wait_up(run->node, run->job->name, (uint64_t)timeout_s * NS_PER_S,
+                         agent ? AGENT_SETTLE_NS : SETTLE_NS, run_interrupted, run, &how, err);
     if (r < 0)
         return r;
     run_note(run, strcmp(how, "agent") == 0 ? "the guest agent answers"

@@ -27,6 +27,7 @@ def morph():
 
 
 result = morph()
+check(result["guest_agent"], "the agent that will answer is announced")
 check({"fstab", "network", "initramfs", "agents"} <= {c["change"] for c in result["changes"]},
       "all kinds of change were needed")
 check(morph()["changes"] == [], "a second run has nothing to do")

@@ -43,6 +43,7 @@ result = morph()
 check(result["changed"], "the guest was changed")
 check(result["changes"] == plan["changes"], "the run did what the dry run told")
 check(result["nics"] == [{"mac": MAC, "name": "ens192"}], "the card keeps its name")
+check(not result["guest_agent"], "no agent is announced where none is installed")
 after = digest()
 check(after != before, "something was written")
 
