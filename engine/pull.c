@@ -22,7 +22,10 @@ struct pull_buf;
 struct pull_write {
     struct ring_op op;
     struct pull_buf *buf;
+    const uint8_t *data;
+    uint64_t offset;
     uint32_t length; /* bytes expected */
+    int fd;
 };
 
 struct pull_buf {
@@ -240,10 +243,12 @@ static void write_finished(struct ring_op *op, int result)
     struct pull_write *w = (struct pull_write *)op;
     struct pull_buf *buf = w->buf;
 
+    /* A write that ended short: the rest of it tells why (no space, most often). */
+    if (result >= 0 && (uint32_t)result != w->length)
+        result = io_write(buf->puller->pull->disk->io, w->fd, w->data + result,
+                          w->length - (uint32_t)result, w->offset + (uint32_t)result, false);
     if (result < 0)
         buf->error = -result;
-    else if ((uint32_t)result != w->length)
-        buf->error = EIO;
     if (--buf->writes_left == 0) {
         buf->puller->writing--;
         push(&buf->puller->settled, buf);
@@ -271,8 +276,13 @@ static int write_data(struct puller *q, struct pull_buf *buf, uint32_t from, uin
     }
     if (r < 0 || direct == 0)
         return r;
-    *w = (struct pull_write){.op.done = write_finished, .buf = buf, .length = direct};
-    r = q->ring->ops->write(q->ring, fd, buf->data + from, direct, buf->offset + from, &w->op);
+    *w = (struct pull_write){.op.done = write_finished,
+                             .buf = buf,
+                             .data = buf->data + from,
+                             .offset = buf->offset + from,
+                             .length = direct,
+                             .fd = fd};
+    r = q->ring->ops->write(q->ring, fd, w->data, direct, w->offset, &w->op);
     if (r == 0)
         buf->writes_left++;
     return r;
