@@ -192,7 +192,8 @@ int draft_seal(struct engine *e, const char *name, uint64_t *ret_generation, str
         else if (r < 0)
             error_set_errno(err, -r, "cannot commit the draft '%s'; it was dropped, the mirror is "
                                      "as before", name);
-        draft_free(dr, r < 0 && !e->failed); /* a root that failed to be written may name the files */
+        /* A root that failed to be written may name the files. */
+        draft_free(dr, r < 0 && !e->failed);
     }
     engine_operation_end(e);
     return r;

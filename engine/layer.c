@@ -259,7 +259,7 @@ int layer_open(struct io *io, const char *stem, uint64_t disk_size, struct layer
         return -ENOMEM;
     r = layer_open_files(l, 0);
     if (r == 0 && !plant(PLANT_RESTART_NO_SYNC))
-        r = io_fdatasync(io, l->index_fd); /* pages a killed engine wrote: before their pair is next */
+        r = io_fdatasync(io, l->index_fd); /* as in map_open() */
     if (r == 0)
         r = read_header(l);
     if (r == 0)

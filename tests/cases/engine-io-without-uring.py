@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # suite: quick
 # timeout: 60
-"""Where io_uring is not to be had plain calls do the same: byte for byte, and the status says so."""
+"""Where io_uring is not to be had plain calls do the same, byte for byte; the status says so."""
 
 import random
 

@@ -19,6 +19,13 @@
 
 #define STEPS_MAX 80
 
+/* Address sanitizer: files are made and freed all the time, keep few of the dead. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "quarantine_size_mb=16";
+}
+
 #ifdef SLIPWAY_PLANTED_BUGS
 enum plant plant_active;
 #endif

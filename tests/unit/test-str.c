@@ -28,7 +28,8 @@ static void sizes_are_read(void **state)
 
 static void what_is_no_size_is_refused(void **state)
 {
-    static const char *const bad[] = {"", "K", "-1", "+1", " 1", "1 ", "1KBB", "1.5G", "0x10", "12Q"};
+    static const char *const bad[] = {"", "K", "-1", "+1", " 1", "1 ", "1KBB", "1.5G", "0x10",
+                                      "12Q"};
     uint64_t bytes = 7;
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

@@ -27,7 +27,8 @@ static int leave(void **state)
 /* A sync to the source's state of now whose first disk is copied. */
 static void begin(const char *snapshot)
 {
-    static const struct sync_source sources[] = {{"sda", "mem:0/0", NULL}, {"sdb", "mem:0/1", NULL}};
+    static const struct sync_source sources[] = {{"sda", "mem:0/0", NULL},
+                                                 {"sdb", "mem:0/1", NULL}};
     static const struct sync_source later[] = {{"sda", "mem:1/0", "since:0"},
                                                {"sdb", "mem:1/1", "since:0"}};
     unsigned point = memsource_point(f->source);
