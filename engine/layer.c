@@ -54,16 +54,17 @@ static struct layer *layer_alloc(struct io *io, const char *stem, uint64_t disk_
     return NULL;
 }
 
-static int layer_open_files(struct layer *l, int create)
+/* flags: IO_CREATE, IO_RDONLY, or neither. */
+static int layer_open_files(struct layer *l, int flags)
 {
-    int r = open_file(l->io, l->stem, ".data", create | IO_DIRECT, &l->data_fd);
+    int r = open_file(l->io, l->stem, ".data", flags | IO_DIRECT, &l->data_fd);
 
     if (r == 0)
-        r = open_file(l->io, l->stem, ".data", 0, &l->read_fd);
+        r = open_file(l->io, l->stem, ".data", flags & IO_RDONLY, &l->read_fd);
     if (r == 0)
-        r = open_file(l->io, l->stem, ".idx", create, &l->index_fd);
+        r = open_file(l->io, l->stem, ".idx", flags, &l->index_fd);
     if (r == 0)
-        r = open_file(l->io, l->stem, ".dig", create, &l->digest_fd);
+        r = open_file(l->io, l->stem, ".dig", flags, &l->digest_fd);
     if (r == 0)
         r = pagefile_init(&l->header, l->io, l->index_fd, KIND_LAYER_HEADER, 0, 0, 1);
     if (r == 0)
@@ -250,15 +251,16 @@ static int read_pages(struct layer *l)
     return 0;
 }
 
-int layer_open(struct io *io, const char *stem, uint64_t disk_size, struct layer **ret_layer)
+static int layer_load(struct io *io, const char *stem, uint64_t disk_size, int flags,
+                      struct layer **ret_layer)
 {
     struct layer *l = layer_alloc(io, stem, disk_size);
     int r;
 
     if (!l)
         return -ENOMEM;
-    r = layer_open_files(l, 0);
-    if (r == 0 && !plant(PLANT_RESTART_NO_SYNC))
+    r = layer_open_files(l, flags);
+    if (r == 0 && !(flags & IO_RDONLY) && !plant(PLANT_RESTART_NO_SYNC))
         r = io_fdatasync(io, l->index_fd); /* as in map_open() */
     if (r == 0)
         r = read_header(l);
@@ -273,6 +275,16 @@ int layer_open(struct io *io, const char *stem, uint64_t disk_size, struct layer
     }
     *ret_layer = l;
     return 0;
+}
+
+int layer_open(struct io *io, const char *stem, uint64_t disk_size, struct layer **ret_layer)
+{
+    return layer_load(io, stem, disk_size, 0, ret_layer);
+}
+
+int layer_inspect(struct io *io, const char *stem, uint64_t disk_size, struct layer **ret_layer)
+{
+    return layer_load(io, stem, disk_size, IO_RDONLY, ret_layer);
 }
 
 struct layer *layer_ref(struct layer *l)

@@ -71,6 +71,9 @@ int layer_seal(struct layer *layer);
 /* Opens an existing layer.  disk_size must agree; -EBADMSG when damaged. */
 int layer_open(struct io *io, const char *stem, uint64_t disk_size, struct layer **ret_layer);
 
+/* layer_open() that opens the files for reading only and changes nothing: for a look from outside. */
+int layer_inspect(struct io *io, const char *stem, uint64_t disk_size, struct layer **ret_layer);
+
 struct layer *layer_ref(struct layer *layer);
 void layer_unref(struct layer *layer); /* the last one closes the files */
 

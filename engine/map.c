@@ -85,13 +85,13 @@ static int load_page(struct map *m, uint32_t index)
     return 0;
 }
 
-int map_open(struct io *io, const char *path, uint64_t epoch, uint64_t blocks,
-             struct map **ret_map)
+static int map_load(struct io *io, const char *path, int flags, uint64_t epoch, uint64_t blocks,
+                    struct map **ret_map)
 {
     struct map *m = map_alloc(io, blocks);
-    int r = m ? map_attach(m, path, 0, epoch) : -ENOMEM;
+    int r = m ? map_attach(m, path, flags, epoch) : -ENOMEM;
 
-    if (r == 0 && !plant(PLANT_RESTART_NO_SYNC))
+    if (r == 0 && !(flags & IO_RDONLY) && !plant(PLANT_RESTART_NO_SYNC))
         r = io_fdatasync(io, m->fd); /* pages a killed engine wrote: before their pair is next */
     for (uint32_t i = 0; r == 0 && i < m->page_count; i++)
         r = load_page(m, i);
@@ -101,6 +101,18 @@ int map_open(struct io *io, const char *path, uint64_t epoch, uint64_t blocks,
     }
     *ret_map = m;
     return 0;
+}
+
+int map_open(struct io *io, const char *path, uint64_t epoch, uint64_t blocks,
+             struct map **ret_map)
+{
+    return map_load(io, path, 0, epoch, blocks, ret_map);
+}
+
+int map_inspect(struct io *io, const char *path, uint64_t epoch, uint64_t blocks,
+                struct map **ret_map)
+{
+    return map_load(io, path, IO_RDONLY, epoch, blocks, ret_map);
 }
 
 void map_clear(struct map *m, uint64_t block, uint16_t bits)

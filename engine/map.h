@@ -34,6 +34,9 @@ int map_create(struct io *io, const char *path, const char *folder, uint64_t epo
                uint64_t blocks, struct map **ret_map);
 int map_open(struct io *io, const char *path, uint64_t epoch, uint64_t blocks,
              struct map **ret_map);
+/* map_open() that opens the file for reading only and changes nothing. */
+int map_inspect(struct io *io, const char *path, uint64_t epoch, uint64_t blocks,
+                struct map **ret_map);
 void map_free(struct map *map); /* closes; NULL is fine */
 
 /* The bits of `bits` become "present". */

@@ -77,6 +77,18 @@ int pagefile_read(struct pagefile *pf, uint32_t index, uint8_t payload[PAGE_PAYL
     return is_zero(slots[0], META_PAGE) || is_zero(slots[1], META_PAGE) ? 0 : -EBADMSG;
 }
 
+int pagefile_inspect(const struct pagefile *pf, uint32_t index, enum slot_health ret_slots[2])
+{
+    uint8_t slots[2][META_PAGE];
+    int r = io_read(pf->io, pf->fd, slots, sizeof(slots), slot_offset(pf, index, 0));
+
+    for (unsigned i = 0; r == 0 && i < 2; i++)
+        ret_slots[i] = slot_check(pf, index, slots[i], i) ? SLOT_GOOD
+                       : is_zero(slots[i], META_PAGE)     ? SLOT_EMPTY
+                                                          : SLOT_DAMAGED;
+    return r;
+}
+
 int pagefile_write(struct pagefile *pf, uint32_t index, const uint8_t payload[PAGE_PAYLOAD])
 {
     _Alignas(META_PAGE) uint8_t slot[META_PAGE] = {0};

@@ -35,6 +35,10 @@ void pagefile_done(struct pagefile *pf);
 /* 1: payload filled; 0: never written; -EBADMSG: both slots are damaged; other -errno: I/O. */
 int pagefile_read(struct pagefile *pf, uint32_t index, uint8_t payload[PAGE_PAYLOAD]);
 
+/* What the two slots of a page are; for a look from outside, reading needs only one good one. */
+enum slot_health { SLOT_EMPTY, SLOT_GOOD, SLOT_DAMAGED };
+int pagefile_inspect(const struct pagefile *pf, uint32_t index, enum slot_health ret_slots[2]);
+
 /* Writes the slot that is not valid now.  Not durable before fdatasync of the file. */
 int pagefile_write(struct pagefile *pf, uint32_t index, const uint8_t payload[PAGE_PAYLOAD]);
 

@@ -3,12 +3,17 @@
  * slipway-store: what can be done to a store without its engine.
  *     slipway-store create STORE NAME DISK=TARGET:SIZE...   (SIZE in bytes, 0: that of the target)
  *     slipway-store status STORE                            (JSON on standard output)
+ *     slipway-store fsck STORE [--data]                     (JSON on standard output, progress as
+ *                                                            lines of JSON on standard error)
  * The slipway command is its user interface.  On failure one line of JSON,
  * {"code": ERRNO, "message": "..."}, goes to standard error.
  */
+#include <inttypes.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/str.h"
+#include "engine/fsck.h"
 #include "engine/status.h"
 #include "engine/store.h"
 
@@ -88,6 +93,40 @@ static int status(int argc, char **argv, struct error **err)
     return 0;
 }
 
+static void print_progress(const struct progress_report *p, void *context)
+{
+    static uint64_t last_ns;
+    uint64_t now = clock_now_ns();
+
+    if (now - last_ns < 250 * NS_PER_MS)
+        return;
+    last_ns = now;
+    fprintf(stderr, "{\"event\":\"progress\",\"phase\":\"%s\",\"done_bytes\":%" PRIu64
+                    ",\"total_bytes\":%" PRIu64 "}\n", p->phase, p->done_bytes, p->total_bytes);
+}
+
+static void print_result(json_t *j)
+{
+    json_dumpf(j, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(j);
+}
+
+static int fsck(int argc, char **argv, struct error **err)
+{
+    struct fsck_options options = {.progress = print_progress};
+    json_t *report;
+    int r;
+
+    options.data = argc == 2 && strcmp(argv[1], "--data") == 0;
+    if (argc < 1 || argc > 2 || (argc == 2 && !options.data))
+        return error_set(err, EINVAL, "usage: slipway-store fsck STORE [--data]");
+    r = fsck_run(io_posix(), argv[0], &options, &report, err);
+    if (r == 0)
+        print_result(report);
+    return r;
+}
+
 int main(int argc, char **argv)
 {
     _cleanup_error_ struct error *e = NULL;
@@ -99,8 +138,10 @@ int main(int argc, char **argv)
         r = create(argc - 2, argv + 2, &e);
     else if (strcmp(verb, "status") == 0)
         r = status(argc - 2, argv + 2, &e);
+    else if (strcmp(verb, "fsck") == 0)
+        r = fsck(argc - 2, argv + 2, &e);
     else
-        r = error_set(&e, EINVAL, "usage: slipway-store create|status STORE ...");
+        r = error_set(&e, EINVAL, "usage: slipway-store create|status|fsck STORE ...");
     if (r == 0)
         return EXIT_CODE_OK;
     j = json_pack("{s:i, s:s}", "code", error_code(e), "message", error_text(e));

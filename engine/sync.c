@@ -171,6 +171,15 @@ static int fresh_map(struct disk *d, uint64_t epoch)
     r = map_create(d->io, path, d->folder, epoch, d->blocks, &map);
     if (r < 0)
         return r;
+    /* Digests of the other point in time must not be taken for those of blocks that are only zeroed
+     * here; with size 0 and back they are all unknown. */
+    r = d->io->ops->truncate(d->io, d->digest_fd, 0);
+    if (r == 0)
+        r = d->io->ops->truncate(d->io, d->digest_fd, d->blocks * DIGEST_SIZE);
+    if (r < 0) {
+        map_free(map);
+        return r;
+    }
     map_free(d->map);
     d->map = map;
     d->target_empty = false;

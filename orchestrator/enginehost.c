@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -73,6 +75,71 @@ int engine_host_rest_status(const char *store, json_t **ret_status, struct error
         return r;
     *ret_status = json_loads(output, 0, NULL);
     return *ret_status ? 0 : error_set(err, EPROTO, "slipway-store answered no JSON for %s", store);
+}
+
+/* One line of standard error: progress, or why it failed. */
+static void tool_line(const char *line, control_event_fn *event, void *context,
+                      struct error **failure)
+{
+    json_t *j = json_loads(line, 0, NULL);
+
+    if (json_object_get(j, "event") && event)
+        event(j, context);
+    else if (json_object_get(j, "message"))
+        error_set(failure, (int)json_integer_value(json_object_get(j, "code")), "%s",
+                  json_string_value(json_object_get(j, "message")));
+    json_decref(j);
+}
+
+static int tool_start(const char *const *words, int out_fd, int error_fd, pid_t *ret_pid,
+                      struct error **err)
+{
+    struct proc_options options = PROC_OPTIONS_DEFAULT;
+    size_t count = 0;
+    char **argv;
+    int r;
+
+    while (words[count])
+        count++;
+    argv = mem_new(count + 2, sizeof(*argv));
+    argv[0] = program_path("slipway-store");
+    for (size_t i = 0; i < count; i++)
+        argv[i + 1] = str_dup(words[i]);
+    options.stdout_fd = out_fd;
+    options.stderr_fd = error_fd;
+    options.die_with_parent = true;
+    r = proc_spawn(argv, &options, ret_pid, err);
+    engine_host_argv_free(argv);
+    return r;
+}
+
+int engine_host_tool(const char *const *words, control_event_fn *event, void *context,
+                     json_t **ret_result, struct error **err)
+{
+    _cleanup_error_ struct error *failure = NULL;
+    _cleanup_close_ int out_fd = memfd_create("slipway-store", MFD_CLOEXEC);
+    _cleanup_fclose_ FILE *lines = NULL;
+    _cleanup_free_ char *line = NULL;
+    size_t size = 0;
+    int fds[2], status = -1, r;
+    pid_t pid;
+
+    if (out_fd < 0 || pipe2(fds, O_CLOEXEC) < 0)
+        return error_set_errno(err, errno, "cannot run slipway-store");
+    r = tool_start(words, out_fd, fds[1], &pid, err);
+    close(fds[1]);
+    lines = fdopen(fds[0], "r");
+    while (r == 0 && lines && getline(&line, &size, lines) > 0)
+        tool_line(line, event, context, &failure);
+    if (r < 0 || proc_wait(pid, UINT64_MAX, &status) < 0)
+        return r < 0 ? r : error_set(err, ECHILD, "slipway-store cannot be waited for");
+    if (status != 0 && failure)
+        return error_move(err, &failure);
+    if (status != 0)
+        return error_set(err, EIO, "slipway-store %s ended with %d", words[0], status);
+    lseek(out_fd, 0, SEEK_SET);
+    *ret_result = json_loadfd(out_fd, 0, NULL);
+    return *ret_result ? 0 : error_set(err, EPROTO, "slipway-store %s answered no JSON", words[0]);
 }
 
 /* ---- nbdkit ---- */

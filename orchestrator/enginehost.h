@@ -31,6 +31,14 @@ int engine_host_attach(const char *store, struct control **ret_control, bool *re
 /* The status object of a store whose engine does not run, read from its superblock. */
 int engine_host_rest_status(const char *store, json_t **ret_status, struct error **err);
 
+/*
+ * Runs slipway-store with `words` (NULL-terminated, without the program's name) for as long as it
+ * takes.  event (may be NULL) receives its progress objects.  *ret_result: the JSON it printed, a
+ * new reference.
+ */
+int engine_host_tool(const char *const *words, control_event_fn *event, void *context,
+                     json_t **ret_result, struct error **err);
+
 /* Removes a socket file that nobody listens on (nbdkit does not replace one). */
 int engine_host_remove_stale_socket(const char *path);
 

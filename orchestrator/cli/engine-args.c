@@ -20,6 +20,7 @@ const char engine_usage[] =
     "  flip STORE [--grace SECONDS]           from mirror (read-only) to owner (read-write)\n"
     "  detach STORE [--grace SECONDS]         let go of the targets\n"
     "  stop STORE                             end the engine\n"
+    "  fsck STORE [--data]                    check a store that no engine serves; changes nothing\n"
     "\n"
     "  --json     the result as JSON on standard output (sync, flip: progress as JSON lines\n"
     "             on standard error)\n"
@@ -36,6 +37,7 @@ enum {
     OPT_COMPARE,
     OPT_CONNECTIONS,
     OPT_GRACE,
+    OPT_DATA,
     OPT_JSON,
     OPT_HELP,
 };
@@ -49,6 +51,7 @@ static const struct option long_options[] = {
     {"compare", no_argument, NULL, OPT_COMPARE},
     {"connections", required_argument, NULL, OPT_CONNECTIONS},
     {"grace", required_argument, NULL, OPT_GRACE},
+    {"data", no_argument, NULL, OPT_DATA},
     {"json", no_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, OPT_HELP},
     {0},
@@ -108,6 +111,9 @@ static int take_option(struct engine_args *a, int option, const char *value, str
         return r;
     case OPT_GRACE:
         return parse_number(value, 86400, &a->grace_s, err);
+    case OPT_DATA:
+        a->data = true;
+        return 0;
     case OPT_JSON:
         a->json = true;
         return 0;

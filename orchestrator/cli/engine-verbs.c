@@ -10,21 +10,13 @@
 #include "orchestrator/cli/engine.h"
 #include "orchestrator/enginehost.h"
 
-/* An engine for one command: adopted, or started and ended with it. */
-struct session {
-    struct control *control;
-    const struct engine_args *args;
-    bool started;
-    struct progress *progress;
-};
-
-static int session_open(struct session *s, const struct engine_args *args, struct error **err)
+int session_open(struct session *s, const struct engine_args *args, struct error **err)
 {
     *s = (struct session){.args = args};
     return engine_host_attach(args->store, &s->control, &s->started, err);
 }
 
-static int on_event(const json_t *event, void *context)
+int session_event(const json_t *event, void *context)
 {
     struct session *s = context;
     const char *phase = json_string_value(json_object_get(event, "phase"));
@@ -44,15 +36,20 @@ static int on_event(const json_t *event, void *context)
     return 0;
 }
 
-static int session_call(struct session *s, const char *verb, json_t *args, json_t **ret_result,
-                        struct error **err)
+void session_event_end(struct session *s)
 {
-    int r = control_call(s->control, verb, args, on_event, s, ret_result, err);
-
-    json_decref(args);
     if (s->progress)
         progress_end(s->progress);
     s->progress = NULL;
+}
+
+int session_call(struct session *s, const char *verb, json_t *args, json_t **ret_result,
+                 struct error **err)
+{
+    int r = control_call(s->control, verb, args, session_event, s, ret_result, err);
+
+    json_decref(args);
+    session_event_end(s);
     return r;
 }
 
@@ -82,7 +79,7 @@ static void wait_for_fold(struct session *s)
     }
 }
 
-static int session_close(struct session *s, int r, struct error **err)
+int session_close(struct session *s, int r, struct error **err)
 {
     if (s->started && r == 0)
         wait_for_fold(s);
@@ -95,7 +92,7 @@ static int session_close(struct session *s, int r, struct error **err)
     return r;
 }
 
-static void print_json(json_t *j)
+void session_print(json_t *j)
 {
     json_dumpf(j, stdout, JSON_INDENT(2));
     putchar('\n');
@@ -239,7 +236,7 @@ int engine_verb_status(const struct engine_args *a, struct error **err)
     if (r < 0)
         return r;
     if (a->json)
-        print_json(status);
+        session_print(status);
     else
         print_status(status);
     json_decref(status);
@@ -329,7 +326,7 @@ int engine_verb_sync(const struct engine_args *a, struct error **err)
         return r;
     r = session_call(&s, "sync", sync_request(a), &result, err);
     if (r == 0 && a->json)
-        print_json(result);
+        session_print(result);
     else if (r == 0)
         print_sync(a, result);
     json_decref(result);
@@ -356,7 +353,7 @@ static int simple_call(const struct engine_args *a, const char *verb, json_t *re
     }
     r = session_call(&s, verb, request, &result, err);
     if (r == 0 && a->json)
-        print_json(result);
+        session_print(result);
     else if (r == 0)
         printf("%s: %s\n", a->store, done);
     json_decref(result);

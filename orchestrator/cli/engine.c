@@ -16,7 +16,7 @@ static const struct {
     {"sync", engine_verb_sync},     {"status", engine_verb_status},
     {"cancel", engine_verb_cancel}, {"draft", engine_verb_draft},
     {"flip", engine_verb_flip},     {"detach", engine_verb_detach},
-    {"stop", engine_verb_stop},
+    {"stop", engine_verb_stop},     {"fsck", engine_verb_fsck},
 };
 
 static int run_verb(size_t index, int argc, char **argv)

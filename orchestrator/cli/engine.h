@@ -28,6 +28,7 @@ struct engine_args {
     double grace_s;              /* < 0: the engine's default */
     long connections;            /* 0: the engine's default */
     bool compare;
+    bool data;                   /* fsck: compare the bytes, too */
     bool json;
     bool help;
 };
@@ -49,3 +50,25 @@ int engine_verb_detach(const struct engine_args *args, struct error **err);
 int engine_verb_draft(const struct engine_args *args, struct error **err);
 int engine_verb_cancel(const struct engine_args *args, struct error **err);
 int engine_verb_stop(const struct engine_args *args, struct error **err);
+
+/* engine-proof.c: the same, but a positive result is the exit code: what was checked is not good. */
+int engine_verb_fsck(const struct engine_args *args, struct error **err);
+
+/* An engine for one command: adopted, or started and ended with it. */
+struct session {
+    struct control *control;
+    const struct engine_args *args;
+    bool started;
+    struct progress *progress;
+};
+
+int session_open(struct session *session, const struct engine_args *args, struct error **err);
+/* Shows a progress event of an engine or of slipway-store; context: struct session. */
+int session_event(const json_t *event, void *context);
+void session_event_end(struct session *session);
+/* args is consumed. */
+int session_call(struct session *session, const char *verb, json_t *args, json_t **ret_result,
+                 struct error **err);
+/* Ends the engine if this command started it.  Returns r, or its own failure. */
+int session_close(struct session *session, int r, struct error **err);
+void session_print(json_t *result); /* to standard output */
