@@ -20,7 +20,7 @@ const char engine_usage[] =
     "  flip STORE [--grace SECONDS]           from mirror (read-only) to owner (read-write)\n"
     "  detach STORE [--grace SECONDS]         let go of the targets\n"
     "  stop STORE                             end the engine\n"
-    "  fsck STORE [--data]                    check a store that no engine serves; changes nothing\n"
+    "  fsck STORE [--data]                    check a store at rest; changes nothing\n"
     "\n"
     "  --json     the result as JSON on standard output (sync, flip: progress as JSON lines\n"
     "             on standard error)\n"
