@@ -27,7 +27,12 @@
  *                                                     Progress event: {disk, phase: "map"|"copy"|"seal",
  *                                                     done_bytes, total_bytes, rate_bytes_s, eta_s}
  *                                                     (sums over all disks when disk is absent).
- * cancel       -                                      {cancelled: bool}  stops the running sync; what is
+ * verify       disks: [{name, uri}], sample?: N       {generation, snapshot, equal: bool, checked_bytes,
+ *                                                      differing_bytes, disks: [...]} (engine/verify.h);
+ *                                                     compares the current generation with a source that
+ *                                                     serves the same point in time; sample: percent of
+ *                                                     the blocks.  Progress phase "verify"
+ * cancel       -                                      {cancelled: bool}  stops sync and verify; what is
  *                                                     durable stays and is resumed by the same snapshot
  * flip         grace_s?: N                            {mode: "owner", generation}; folds all layers
  *                                                     first (progress phase "fold"), ends read-only

@@ -14,6 +14,7 @@
 
 #include "base/str.h"
 #include "engine/sync.h"
+#include "engine/verify.h"
 
 #define REQUEST_MAX CONTROL_LINE_MAX
 #define CLIENTS_MAX 64
@@ -272,11 +273,13 @@ int ctlserver_start(struct engine *engine, const char *path, struct ctlserver **
     return 0;
 }
 
-static void cancel_sync(struct engine *e)
+static void cancel_long_verbs(struct engine *e)
 {
     LOCK_FOR_SCOPE(&e->lock);
     if (e->sync)
         atomic_store(&e->sync->cancel, true);
+    if (e->verify)
+        atomic_store(&e->verify->cancel, true);
 }
 
 void ctlserver_stop(struct ctlserver *s)
@@ -293,7 +296,7 @@ void ctlserver_stop(struct ctlserver *s)
     pthread_join(s->thread, NULL);
     unlink(s->path);
     close(s->listen_fd);
-    cancel_sync(s->engine);
+    cancel_long_verbs(s->engine);
     pthread_mutex_lock(&s->lock);
     while (s->clients > 0)
         pthread_cond_wait(&s->idle, &s->lock);

@@ -9,6 +9,7 @@
 #include "engine/ctlserver.h"
 #include "engine/draft.h"
 #include "engine/sync.h"
+#include "engine/verify.h"
 
 struct call {
     struct engine *engine;
@@ -215,6 +216,55 @@ static int verb_sync(struct call *c, json_t **ret_result, struct error **err)
     return r;
 }
 
+/* ---- verify ---- */
+
+static int parse_verify(const struct call *c, struct sync_source sources[DISKS_MAX],
+                        struct verify_request *q, struct error **err)
+{
+    const json_t *disks = json_object_get(c->args, "disks");
+    const json_t *sample = json_object_get(c->args, "sample");
+    int r = 0;
+
+    q->sources = sources;
+    q->source_count = (unsigned)json_array_size(disks);
+    q->sample_percent = sample ? json_number_value(sample) : 100;
+    q->seed = clock_now_ns();
+    if (q->source_count == 0 || q->source_count > DISKS_MAX)
+        return error_set(err, EINVAL, "name 1 to %d disks with their NBD URIs", DISKS_MAX);
+    if (!(q->sample_percent > 0 && q->sample_percent <= 100))
+        return error_set(err, EINVAL, "a sample is more than 0 and at most 100 percent");
+    for (unsigned i = 0; r == 0 && i < q->source_count; i++)
+        r = parse_source(json_array_get(disks, i), &sources[i], err);
+    return r;
+}
+
+/* No exclusive operation: it only reads, and syncs and readers go on. */
+static int verb_verify(struct call *c, json_t **ret_result, struct error **err)
+{
+    struct sync_source sources[DISKS_MAX] = {0};
+    struct verify_request q = {0};
+    struct engine *e = c->engine;
+    struct verify verify = {0};
+    int r = parse_verify(c, sources, &q, err);
+
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&e->lock);
+    if (e->verify)
+        r = error_set(err, EBUSY, "%s is being verified already; wait for it or cancel it",
+                      e->store);
+    else
+        e->verify = &verify;
+    pthread_mutex_unlock(&e->lock);
+    if (r < 0)
+        return r;
+    r = verify_run(&verify, e, &q, report_progress, c, ret_result, err);
+    pthread_mutex_lock(&e->lock);
+    e->verify = NULL;
+    pthread_mutex_unlock(&e->lock);
+    return r;
+}
+
 static int verb_cancel(struct call *c, json_t **ret_result, struct error **err)
 {
     struct engine *e = c->engine;
@@ -222,7 +272,9 @@ static int verb_cancel(struct call *c, json_t **ret_result, struct error **err)
     LOCK_FOR_SCOPE(&e->lock);
     if (e->sync)
         atomic_store(&e->sync->cancel, true);
-    *ret_result = json_pack("{s:b}", "cancelled", e->sync != NULL);
+    if (e->verify)
+        atomic_store(&e->verify->cancel, true);
+    *ret_result = json_pack("{s:b}", "cancelled", e->sync || e->verify);
     return 0;
 }
 
@@ -300,6 +352,7 @@ static const struct verb {
 } verbs[] = {
     {"status", verb_status, " "},
     {"sync", verb_sync, " disks snapshot compare connections "},
+    {"verify", verb_verify, " disks sample "},
     {"cancel", verb_cancel, " "},
     {"flip", verb_flip, " grace_s "},
     {"detach", verb_detach, " grace_s "},
@@ -319,6 +372,7 @@ static const struct arg {
     {"compare", "true or false", {JSON_TRUE, JSON_FALSE}},
     {"connections", "a whole number", {JSON_INTEGER, JSON_INTEGER}},
     {"grace_s", "a number", {JSON_INTEGER, JSON_REAL}},
+    {"sample", "a number", {JSON_INTEGER, JSON_REAL}},
 };
 
 /* One of the wrong kind must not be taken for one that is absent. */

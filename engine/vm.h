@@ -20,6 +20,7 @@
 
 struct draft;
 struct sync;
+struct verify;
 struct ctlserver;
 
 struct engine {
@@ -43,6 +44,7 @@ struct engine {
     enum store_mode mode;
     const char *operation;      /* exclusive operation in progress, or NULL */
     struct sync *sync;          /* running sync, for status, joining and cancelling */
+    struct verify *verify;      /* running verify, for cancelling */
     struct draft *draft;        /* the open draft, or NULL */
     bool flipping;              /* no new pins */
     bool failed;                /* latched: a root write or fdatasync failed */

@@ -20,6 +20,7 @@ const char engine_usage[] =
     "  flip STORE [--grace SECONDS]           from mirror (read-only) to owner (read-write)\n"
     "  detach STORE [--grace SECONDS]         let go of the targets\n"
     "  stop STORE                             end the engine\n"
+    "  verify STORE NAME=NBD-URI... [--sample PERCENT]   compare with the source, read again\n"
     "  fsck STORE [--data]                    check a store at rest; changes nothing\n"
     "\n"
     "  --json     the result as JSON on standard output (sync, flip: progress as JSON lines\n"
@@ -38,6 +39,7 @@ enum {
     OPT_CONNECTIONS,
     OPT_GRACE,
     OPT_DATA,
+    OPT_SAMPLE,
     OPT_JSON,
     OPT_HELP,
 };
@@ -51,6 +53,7 @@ static const struct option long_options[] = {
     {"compare", no_argument, NULL, OPT_COMPARE},
     {"connections", required_argument, NULL, OPT_CONNECTIONS},
     {"grace", required_argument, NULL, OPT_GRACE},
+    {"sample", required_argument, NULL, OPT_SAMPLE},
     {"data", no_argument, NULL, OPT_DATA},
     {"json", no_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, OPT_HELP},
@@ -111,6 +114,8 @@ static int take_option(struct engine_args *a, int option, const char *value, str
         return r;
     case OPT_GRACE:
         return parse_number(value, 86400, &a->grace_s, err);
+    case OPT_SAMPLE:
+        return parse_number(value, 100, &a->sample_percent, err);
     case OPT_DATA:
         a->data = true;
         return 0;
@@ -147,7 +152,7 @@ static int take_word(struct engine_args *a, const char *word, size_t position, s
         a->draft_name = word;
         return 0;
     }
-    if (strcmp(a->verb, "sync") == 0)
+    if (strcmp(a->verb, "sync") == 0 || strcmp(a->verb, "verify") == 0)
         return add_pair(a->disks, &a->disk_count, word, "NAME=NBD-URI", err);
     return error_set(err, EINVAL, "'%s' is one word too many; see 'slipway engine --help'", word);
 }
@@ -157,7 +162,7 @@ int engine_args_parse(int argc, char **argv, struct engine_args *a, struct error
     size_t position = 0;
     int option, r = 0;
 
-    *a = (struct engine_args){.verb = argv[0], .grace_s = -1};
+    *a = (struct engine_args){.verb = argv[0], .grace_s = -1, .sample_percent = 100};
     optind = 0;
     opterr = 0;
     while (r == 0 && (option = getopt_long(argc, argv, "-", long_options, NULL)) != -1) {

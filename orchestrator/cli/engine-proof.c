@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* slipway engine fsck: is what is here what it should be? */
+/* slipway engine fsck and verify: is what is here what it should be? */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -70,4 +71,79 @@ int engine_verb_fsck(const struct engine_args *a, struct error **err)
         print_report(a, report);
     json_decref(report);
     return sound ? 0 : EXIT_CODE_DAMAGED;
+}
+
+/* ---- verify ---- */
+
+static uint64_t bytes_of(const json_t *j, const char *name)
+{
+    return (uint64_t)json_integer_value(json_object_get(j, name));
+}
+
+static void print_verified(const json_t *d)
+{
+    const json_t *extents = json_object_get(d, "extents");
+    size_t told = json_array_size(extents);
+    char checked[32], differing[32];
+
+    printf("  %-12s %s compared, %s differ\n", text(d, "disk"),
+           str_from_bytes(bytes_of(d, "checked_bytes"), checked, sizeof(checked)),
+           str_from_bytes(bytes_of(d, "differing_bytes"), differing, sizeof(differing)));
+    for (size_t i = 0; i < told; i++) {
+        const json_t *e = json_array_get(extents, i);
+
+        printf("    bytes %" PRIu64 " to %" PRIu64 "\n", bytes_of(e, "offset"),
+               bytes_of(e, "offset") + bytes_of(e, "length") - 1);
+    }
+    if (bytes_of(d, "differing_extents") > told)
+        printf("    and %" PRIu64 " extents more\n", bytes_of(d, "differing_extents") - told);
+}
+
+static void print_verify(const json_t *result)
+{
+    const json_t *disks = json_object_get(result, "disks");
+
+    printf("generation %" PRIu64 " (%s), %g %% of the blocks, %.1f s\n",
+           bytes_of(result, "generation"), text(result, "snapshot"),
+           json_number_value(json_object_get(result, "sample_percent")),
+           json_number_value(json_object_get(result, "seconds")));
+    for (size_t i = 0; i < json_array_size(disks); i++)
+        print_verified(json_array_get(disks, i));
+}
+
+static json_t *verify_request(const struct engine_args *a)
+{
+    json_t *disks = json_array();
+
+    for (size_t i = 0; i < a->disk_count; i++)
+        json_array_append_new(disks, json_pack("{s:s, s:s}", "name", a->disks[i].name, "uri",
+                                               a->disks[i].value));
+    return json_pack("{s:o, s:f}", "disks", disks, "sample", a->sample_percent);
+}
+
+int engine_verb_verify(const struct engine_args *a, struct error **err)
+{
+    struct session s;
+    json_t *result = NULL;
+    bool equal;
+    int r = a->disk_count ? 0 : error_set(err, EINVAL, "verify needs NAME=NBD-URI for each disk "
+                                                       "to compare");
+
+    if (r == 0)
+        r = session_open(&s, a, err);
+    if (r < 0)
+        return r;
+    r = session_call(&s, "verify", verify_request(a), &result, err);
+    equal = json_is_true(json_object_get(result, "equal"));
+    if (r == 0 && a->json)
+        session_print(result);
+    else if (r == 0)
+        print_verify(result);
+    if (r == 0 && !equal)
+        fprintf(stderr, "slipway engine: %s differs from the source; if that serves the same point "
+                        "in time, 'slipway engine sync --compare' fetches what differs\n",
+                a->store);
+    json_decref(result);
+    r = session_close(&s, r, err);
+    return r < 0 || equal ? r : EXIT_CODE_FAILED;
 }

@@ -17,6 +17,7 @@ static const struct {
     {"cancel", engine_verb_cancel}, {"draft", engine_verb_draft},
     {"flip", engine_verb_flip},     {"detach", engine_verb_detach},
     {"stop", engine_verb_stop},     {"fsck", engine_verb_fsck},
+    {"verify", engine_verb_verify},
 };
 
 static int run_verb(size_t index, int argc, char **argv)

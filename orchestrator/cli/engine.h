@@ -28,6 +28,7 @@ struct engine_args {
     double grace_s;              /* < 0: the engine's default */
     long connections;            /* 0: the engine's default */
     bool compare;
+    double sample_percent;       /* verify */
     bool data;                   /* fsck: compare the bytes, too */
     bool json;
     bool help;
@@ -52,6 +53,7 @@ int engine_verb_cancel(const struct engine_args *args, struct error **err);
 int engine_verb_stop(const struct engine_args *args, struct error **err);
 
 /* engine-proof.c: the same, but a positive result is the exit code: what was checked is not good. */
+int engine_verb_verify(const struct engine_args *args, struct error **err);
 int engine_verb_fsck(const struct engine_args *args, struct error **err);
 
 /* An engine for one command: adopted, or started and ended with it. */
