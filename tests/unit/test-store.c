@@ -150,6 +150,23 @@ static void an_existing_store_is_not_touched(void **state)
     store_vm_done(&vm);
 }
 
+/* Its superblock may be lost and its layers precious, or it was never finished: not ours to tell. */
+static void what_is_left_of_a_store_is_not_touched(void **state)
+{
+    _cleanup_error_ struct error *e = NULL;
+    struct store_vm vm = {0};
+    unsigned before;
+
+    assert_int_equal(create(1024, NULL), 0);
+    assert_int_equal(io->ops->unlink(io, "/s/vm/super"), 0);
+    before = paths();
+    assert_int_equal(create(1024, &e), -EEXIST);
+    assert_non_null(strstr(error_text(e), "/s/vm"));
+    assert_int_equal(paths(), before);
+    assert_int_equal(store_vm_read(io, "/s/vm", &vm, NULL), 0);
+    store_vm_done(&vm);
+}
+
 static void an_existing_target_gives_its_size(void **state)
 {
     static const char bytes[2048];
@@ -213,6 +230,7 @@ int main(void)
         TEST(disk_names_are_safe_as_file_names),
         TEST(a_new_store_survives_power_loss),
         TEST(an_existing_store_is_not_touched),
+        TEST(what_is_left_of_a_store_is_not_touched),
         TEST(an_existing_target_gives_its_size),
         TEST(a_target_that_is_too_small_is_refused),
         TEST(odd_sizes_and_missing_ones_are_refused),
