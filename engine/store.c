@@ -155,7 +155,7 @@ struct creation {
     const char *store;
     struct store_vm *vm;
     struct super super;
-    bool target_made[DISKS_MAX];
+    bool store_existed, target_made[DISKS_MAX];
 };
 
 static int write_new_file(struct io *io, const char *path, const void *data, size_t length)
@@ -313,6 +313,7 @@ static void unlink_in(struct creation *c, const char *folder, const char *name)
     c->io->ops->unlink(c->io, path);
 }
 
+/* check_empty() saw none of these names. */
 static void undo(struct creation *c)
 {
     static const char *const files[] = {"map.1", "dig"};
@@ -328,26 +329,53 @@ static void undo(struct creation *c)
         if (c->target_made[i])
             c->io->ops->unlink(c->io, c->vm->disks[i].target);
     }
-    c->io->ops->rmdir(c->io, c->store);
+    if (!c->store_existed)
+        c->io->ops->rmdir(c->io, c->store);
+}
+
+/* Names of a store in the folder: a whole one, one whose superblock is lost, or one that was never
+ * finished.  Whatever it is, it is not ours to replace. */
+static int check_empty(struct io *io, const char *store, const struct store_vm *vm,
+                       struct error **err)
+{
+    const char *names[DISKS_MAX + 2] = {"super", "vm.json"};
+
+    for (unsigned i = 0; i < vm->disk_count; i++)
+        names[2 + i] = vm->disks[i].name;
+    for (unsigned i = 0; i < vm->disk_count + 2; i++) {
+        _cleanup_free_ char *path = str_format("%s/%s", store, names[i]);
+        int fd = io->ops->open(io, path, IO_RDONLY);
+
+        if (fd == -ENOENT)
+            continue;
+        if (fd >= 0)
+            io->ops->close(io, fd);
+        if (fd >= 0 && i == 0)
+            return error_set(err, EEXIST, "%s already holds a store; choose another folder",
+                             store);
+        if (fd >= 0 || fd == -EISDIR)
+            return error_set(err, EEXIST,
+                             "%s holds '%s', perhaps of a store that was not finished or lost its "
+                             "superblock; choose another folder, or remove that one", store,
+                             names[i]);
+        return error_set_errno(err, -fd, "cannot look for a store in %s", store);
+    }
+    return 0;
 }
 
 int store_create(struct io *io, const char *store, struct store_vm *vm, struct error **err)
 {
     struct creation c = {.io = io, .store = store, .vm = vm};
-    _cleanup_free_ char *super_path = str_format("%s/super", store);
-    int fd = io->ops->open(io, super_path, IO_RDONLY), r = 0;
+    int r = check_empty(io, store, vm, err);
 
-    if (fd >= 0) {
-        io->ops->close(io, fd);
-        return error_set(err, EEXIST, "%s already holds a store; choose another folder", store);
-    }
-    if (fd != -ENOENT)
-        return error_set_errno(err, -fd, "cannot look for a store in %s", store);
+    if (r < 0)
+        return r;
     if (getrandom(vm->uuid, sizeof(vm->uuid), 0) < 0)
         return error_set_errno(err, errno, "cannot make an identity for the store");
     r = io->ops->mkdir(io, store);
     if (r < 0 && r != -EEXIST)
         return error_set_errno(err, -r, "cannot make the folder %s", store);
+    c.store_existed = r == -EEXIST;
     r = 0;
     for (unsigned i = 0; r == 0 && i < vm->disk_count; i++)
         r = prepare_target(&c, i, err);
