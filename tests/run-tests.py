@@ -23,6 +23,7 @@ SUPERVISOR = ROOT / "tests" / "lib" / "supervisor.py"
 SUITES = ("quick", "full", "long")
 HEARTBEAT_S = 30
 LOG_TAIL_LINES = 120
+UNIT_TIMEOUT_FACTOR = 4  # meson's time-outs are for a quiet machine without sanitizers
 
 
 @dataclass
@@ -90,7 +91,7 @@ def unit_tests(build):
         suites = {suite.rpartition(":")[2] for suite in entry["suite"]}
         suite = next((s for s in ("long", "full") if s in suites), "quick")
         tests.append(Test("unit/" + entry["name"], entry["cmd"], suite,
-                          max(60, entry.get("timeout") or 30),
+                          (entry.get("timeout") or 30) * UNIT_TIMEOUT_FACTOR,
                           not entry.get("is_parallel", True),
                           {**entry.get("env", {}), "SLIPWAY_BUILD": str(build)},
                           entry.get("workdir") or str(build)))
