@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/fdio.h"
@@ -142,6 +143,33 @@ int engine_host_tool(const char *const *words, control_event_fn *event, void *co
     return *ret_result ? 0 : error_set(err, EPROTO, "slipway-store %s answered no JSON", words[0]);
 }
 
+/* ---- children ---- */
+
+/* Engines outlive whoever started them, but one that ends while we live is ours to bury. */
+static pthread_mutex_t children_lock = PTHREAD_MUTEX_INITIALIZER;
+static pid_t *children; /* guarded by children_lock */
+static size_t child_count;
+
+static void child_add(pid_t pid)
+{
+    LOCK_FOR_SCOPE(&children_lock);
+    children = realloc(children, (child_count + 1) * sizeof(*children));
+    if (!children)
+        abort();
+    children[child_count++] = pid;
+}
+
+static void children_reap(void)
+{
+    LOCK_FOR_SCOPE(&children_lock);
+    for (size_t i = 0; i < child_count;) {
+        if (waitpid(children[i], NULL, WNOHANG) == 0)
+            i++;
+        else
+            children[i] = children[--child_count];
+    }
+}
+
 /* ---- nbdkit ---- */
 
 char **engine_host_argv(const char *store, const char *socket, struct error **err)
@@ -262,6 +290,8 @@ static int start_engine(const char *store, const char *control_path,
     if (r < 0)
         return r;
     r = wait_for_engine(store, control_path, pid, ret_control, err);
+    if (r == 0)
+        child_add(pid);
     return r == -ECHILD ? start_failure(store, log_path, log_start, err) : r;
 }
 
@@ -288,6 +318,7 @@ int engine_host_attach(const char *store, struct control **ret_control, bool *re
 
     if (ret_started)
         *ret_started = false;
+    children_reap();
     if (control_connect(control_path, ret_control, NULL) == 0)
         return 0;
     r = check_store(store, err);
@@ -331,5 +362,7 @@ int engine_host_stop(const char *store, struct error **err)
                                              "close its clients", store);
         clock_sleep_ns(20 * NS_PER_MS);
     }
+    clock_sleep_ns(20 * NS_PER_MS); /* between its last lock and its end */
+    children_reap();
     return 0;
 }
