@@ -32,7 +32,10 @@
  *                                                     compares the current generation with a source that
  *                                                     serves the same point in time; sample: percent of
  *                                                     the blocks.  Progress phase "verify"
- * cancel       -                                      {cancelled: bool}  stops sync and verify; what is
+ * manifest     key?                                   the manifest (docs/FORMATS.md) of the latest
+ *                                                      generation, or of an owner without writers; key:
+ *                                                      PEM file to sign with.  Progress phase "hash"
+ * cancel       -                                      {cancelled: bool}  stops sync, verify, manifest; what is
  *                                                     durable stays and is resumed by the same snapshot
  * flip         grace_s?: N                            {mode: "owner", generation}; folds all layers
  *                                                     first (progress phase "fold"), ends read-only

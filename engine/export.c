@@ -59,6 +59,7 @@ static int open_locked(struct engine *e, const char *name, struct export *x)
         return -ENOENT;
     if (e->mode == MODE_OWNER && gen == NO_GENERATION) {
         x->kind = EXPORT_OWNER;
+        e->owner_opens++;
         return 0;
     }
     x->kind = EXPORT_VIEW;

@@ -5,6 +5,8 @@
  *     slipway-store status STORE                            (JSON on standard output)
  *     slipway-store fsck STORE [--data]                     (JSON on standard output, progress as
  *                                                            lines of JSON on standard error)
+ *     slipway-store manifest-key FILE                       (FILE and FILE.pub)
+ *     slipway-store verify-manifest FILE PUBLIC-KEY DISK=PATH...   (PUBLIC-KEY "": any; JSON as fsck)
  * The slipway command is its user interface.  On failure one line of JSON,
  * {"code": ERRNO, "message": "..."}, goes to standard error.
  */
@@ -12,8 +14,11 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/fdio.h"
 #include "base/str.h"
+#include "engine/attest.h"
 #include "engine/fsck.h"
+#include "engine/manifest.h"
 #include "engine/status.h"
 #include "engine/store.h"
 
@@ -127,6 +132,70 @@ static int fsck(int argc, char **argv, struct error **err)
     return r;
 }
 
+/* ---- manifests ---- */
+
+#define MANIFEST_MAX (1 << 20)
+
+static int manifest_key(int argc, char **argv, struct error **err)
+{
+    int r;
+
+    if (argc != 1)
+        return error_set(err, EINVAL, "usage: slipway-store manifest-key FILE");
+    r = attest_key_create(argv[0], err);
+    if (r == 0)
+        print_result(json_pack("{s:s, s:o}", "key", argv[0], "public_key",
+                               json_sprintf("%s.pub", argv[0])));
+    return r;
+}
+
+/* DISK=PATH: 1 when the bytes are those of the manifest. */
+static int verify_disk(const json_t *manifest, const char *word, json_t *results,
+                       struct error **err)
+{
+    const char *equals = strchr(word, '=');
+    _cleanup_free_ char *name = equals ? strndup(word, (size_t)(equals - word)) : NULL;
+    int r;
+
+    if (!name)
+        return error_set(err, EINVAL, "'%s' is not of the form DISK=PATH", word);
+    r = manifest_check_disk(manifest, name, io_posix(), equals + 1, print_progress, NULL, err);
+    if (r >= 0)
+        json_array_append_new(results, json_pack("{s:s, s:s, s:b}", "disk", name, "path",
+                                                 equals + 1, "equal", r));
+    return r;
+}
+
+static int verify_manifest(int argc, char **argv, struct error **err)
+{
+    _cleanup_free_ char *text = NULL;
+    json_t *manifest = NULL, *results = json_array();
+    size_t length = 0;
+    bool equal = true;
+    int r;
+
+    if (argc < 2)
+        return error_set(err, EINVAL, "usage: slipway-store verify-manifest FILE PUBLIC-KEY "
+                                      "DISK=PATH...");
+    r = fdio_read_file(argv[0], MANIFEST_MAX, &text, &length);
+    if (r < 0)
+        r = error_set_errno(err, -r, "cannot read the manifest %s", argv[0]);
+    else
+        r = manifest_parse(text, length, argv[0], argv[1][0] ? argv[1] : NULL, &manifest, err);
+    for (int i = 2; r >= 0 && i < argc; i++) {
+        r = verify_disk(manifest, argv[i], results, err);
+        equal &= r != 0;
+    }
+    if (r >= 0)
+        print_result(json_pack("{s:b, s:b, s:b, s:O, s:O}", "signed",
+                               json_object_get(manifest, "signature") != NULL, "trusted",
+                               argv[1][0] != '\0', "equal", equal, "manifest", manifest, "disks",
+                               results));
+    json_decref(manifest);
+    json_decref(results);
+    return r < 0 ? r : 0;
+}
+
 int main(int argc, char **argv)
 {
     _cleanup_error_ struct error *e = NULL;
@@ -140,8 +209,13 @@ int main(int argc, char **argv)
         r = status(argc - 2, argv + 2, &e);
     else if (strcmp(verb, "fsck") == 0)
         r = fsck(argc - 2, argv + 2, &e);
+    else if (strcmp(verb, "manifest-key") == 0)
+        r = manifest_key(argc - 2, argv + 2, &e);
+    else if (strcmp(verb, "verify-manifest") == 0)
+        r = verify_manifest(argc - 2, argv + 2, &e);
     else
-        r = error_set(&e, EINVAL, "usage: slipway-store create|status|fsck STORE ...");
+        r = error_set(&e, EINVAL, "usage: slipway-store create|status|fsck|manifest-key|"
+                                  "verify-manifest ...");
     if (r == 0)
         return EXIT_CODE_OK;
     j = json_pack("{s:i, s:s}", "code", error_code(e), "message", error_text(e));

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "engine/ctlserver.h"
 #include "engine/draft.h"
+#include "engine/manifest.h"
 #include "engine/sync.h"
 #include "engine/verify.h"
 
@@ -238,30 +239,48 @@ static int parse_verify(const struct call *c, struct sync_source sources[DISKS_M
     return r;
 }
 
-/* No exclusive operation: it only reads, and syncs and readers go on. */
+/* One at a time.  No exclusive operation: it only reads, and syncs and readers go on. */
+static int audit_begin(struct engine *e, struct verify *verify, struct error **err)
+{
+    LOCK_FOR_SCOPE(&e->lock);
+    if (e->verify)
+        return error_set(err, EBUSY, "%s is being verified, or a manifest is being made; wait for "
+                                     "it or cancel it", e->store);
+    e->verify = verify;
+    return 0;
+}
+
+static void audit_end(struct engine *e)
+{
+    LOCK_FOR_SCOPE(&e->lock);
+    e->verify = NULL;
+}
+
 static int verb_verify(struct call *c, json_t **ret_result, struct error **err)
 {
     struct sync_source sources[DISKS_MAX] = {0};
     struct verify_request q = {0};
-    struct engine *e = c->engine;
     struct verify verify = {0};
     int r = parse_verify(c, sources, &q, err);
 
+    if (r == 0)
+        r = audit_begin(c->engine, &verify, err);
     if (r < 0)
         return r;
-    pthread_mutex_lock(&e->lock);
-    if (e->verify)
-        r = error_set(err, EBUSY, "%s is being verified already; wait for it or cancel it",
-                      e->store);
-    else
-        e->verify = &verify;
-    pthread_mutex_unlock(&e->lock);
+    r = verify_run(&verify, c->engine, &q, report_progress, c, ret_result, err);
+    audit_end(c->engine);
+    return r;
+}
+
+static int verb_manifest(struct call *c, json_t **ret_result, struct error **err)
+{
+    struct verify stop = {0};
+    int r = audit_begin(c->engine, &stop, err);
+
     if (r < 0)
         return r;
-    r = verify_run(&verify, e, &q, report_progress, c, ret_result, err);
-    pthread_mutex_lock(&e->lock);
-    e->verify = NULL;
-    pthread_mutex_unlock(&e->lock);
+    r = manifest_make(&stop, c->engine, text_arg(c, "key"), report_progress, c, ret_result, err);
+    audit_end(c->engine);
     return r;
 }
 
@@ -353,6 +372,7 @@ static const struct verb {
     {"status", verb_status, " "},
     {"sync", verb_sync, " disks snapshot compare connections "},
     {"verify", verb_verify, " disks sample "},
+    {"manifest", verb_manifest, " key "},
     {"cancel", verb_cancel, " "},
     {"flip", verb_flip, " grace_s "},
     {"detach", verb_detach, " grace_s "},
@@ -372,6 +392,7 @@ static const struct arg {
     {"compare", "true or false", {JSON_TRUE, JSON_FALSE}},
     {"connections", "a whole number", {JSON_INTEGER, JSON_INTEGER}},
     {"grace_s", "a number", {JSON_INTEGER, JSON_REAL}},
+    {"key", "text", {JSON_STRING, JSON_STRING}},
     {"sample", "a number", {JSON_INTEGER, JSON_REAL}},
 };
 

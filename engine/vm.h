@@ -44,10 +44,11 @@ struct engine {
     enum store_mode mode;
     const char *operation;      /* exclusive operation in progress, or NULL */
     struct sync *sync;          /* running sync, for status, joining and cancelling */
-    struct verify *verify;      /* running verify, for cancelling */
+    struct verify *verify;      /* running verify or manifest, for cancelling */
     struct draft *draft;        /* the open draft, or NULL */
     bool flipping;              /* no new pins */
     bool failed;                /* latched: a root write or fdatasync failed */
+    uint64_t owner_opens;       /* read-write exports opened so far */
     unsigned open_exports;
     struct export *exports;     /* list of open ones */
 

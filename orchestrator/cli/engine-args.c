@@ -21,6 +21,9 @@ const char engine_usage[] =
     "  detach STORE [--grace SECONDS]         let go of the targets\n"
     "  stop STORE                             end the engine\n"
     "  verify STORE NAME=NBD-URI... [--sample PERCENT]   compare with the source, read again\n"
+    "  manifest STORE [--key PEM] [--output FILE]   hashes of all disks, signed\n"
+    "  manifest-key FILE                      make a key to sign with: FILE, and FILE.pub\n"
+    "  verify-manifest FILE [--public-key PEM] [--disk NAME=PATH]...   check one, and disks by it\n"
     "  fsck STORE [--data]                    check a store at rest; changes nothing\n"
     "\n"
     "  --json     the result as JSON on standard output (sync, flip: progress as JSON lines\n"
@@ -39,6 +42,9 @@ enum {
     OPT_CONNECTIONS,
     OPT_GRACE,
     OPT_DATA,
+    OPT_KEY,
+    OPT_OUTPUT,
+    OPT_PUBLIC_KEY,
     OPT_SAMPLE,
     OPT_JSON,
     OPT_HELP,
@@ -54,6 +60,9 @@ static const struct option long_options[] = {
     {"connections", required_argument, NULL, OPT_CONNECTIONS},
     {"grace", required_argument, NULL, OPT_GRACE},
     {"sample", required_argument, NULL, OPT_SAMPLE},
+    {"key", required_argument, NULL, OPT_KEY},
+    {"output", required_argument, NULL, OPT_OUTPUT},
+    {"public-key", required_argument, NULL, OPT_PUBLIC_KEY},
     {"data", no_argument, NULL, OPT_DATA},
     {"json", no_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, OPT_HELP},
@@ -116,6 +125,15 @@ static int take_option(struct engine_args *a, int option, const char *value, str
         return parse_number(value, 86400, &a->grace_s, err);
     case OPT_SAMPLE:
         return parse_number(value, 100, &a->sample_percent, err);
+    case OPT_KEY:
+        a->key = value;
+        return 0;
+    case OPT_OUTPUT:
+        a->output = value;
+        return 0;
+    case OPT_PUBLIC_KEY:
+        a->public_key = value;
+        return 0;
     case OPT_DATA:
         a->data = true;
         return 0;

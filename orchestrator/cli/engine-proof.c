@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* slipway engine fsck and verify: is what is here what it should be? */
+/* slipway engine fsck, verify, manifest: is what is here what it should be? */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fdio.h"
 #include "base/str.h"
 #include "orchestrator/cli/engine.h"
 #include "orchestrator/enginehost.h"
@@ -145,5 +146,111 @@ int engine_verb_verify(const struct engine_args *a, struct error **err)
                 a->store);
     json_decref(result);
     r = session_close(&s, r, err);
+    return r < 0 || equal ? r : EXIT_CODE_FAILED;
+}
+
+/* ---- manifests ---- */
+
+/* The engine has another current folder. */
+static char *absolute(const char *path)
+{
+    _cleanup_free_ char *here = getcwd(NULL, 0);
+
+    return path[0] == '/' ? str_dup(path) : str_format("%s/%s", here ? here : "", path);
+}
+
+static int write_manifest(const struct engine_args *a, json_t *manifest, struct error **err)
+{
+    _cleanup_free_ char *content = NULL;
+    int r;
+
+    if (!a->output) {
+        session_print(manifest);
+        return 0;
+    }
+    content = json_dumps(manifest, JSON_INDENT(2));
+    r = content ? fdio_replace_file(a->output, content, strlen(content), 0644) : -ENOMEM;
+    if (r < 0)
+        return error_set_errno(err, -r, "cannot write the manifest %s", a->output);
+    if (a->json)
+        session_print(manifest);
+    else
+        printf("%s: manifest of generation %" PRIu64 "%s\n", a->output,
+               bytes_of(manifest, "generation"), a->key ? ", signed" : ", not signed");
+    return 0;
+}
+
+int engine_verb_manifest(const struct engine_args *a, struct error **err)
+{
+    _cleanup_free_ char *key = a->key ? absolute(a->key) : NULL;
+    struct session s;
+    json_t *manifest = NULL;
+    int r = session_open(&s, a, err);
+
+    if (r < 0)
+        return r;
+    r = session_call(&s, "manifest", key ? json_pack("{s:s}", "key", key) : json_object(),
+                     &manifest, err);
+    if (r == 0)
+        r = write_manifest(a, manifest, err);
+    json_decref(manifest);
+    return session_close(&s, r, err);
+}
+
+int engine_verb_manifest_key(const struct engine_args *a, struct error **err)
+{
+    const char *words[] = {"manifest-key", a->store, NULL};
+    json_t *result = NULL;
+    int r = run_tool(a, words, &result, err);
+
+    if (r == 0 && a->json)
+        session_print(result);
+    else if (r == 0)
+        printf("%s: keep this one secret; give %s to whoever checks manifests\n",
+               text(result, "key"), text(result, "public_key"));
+    json_decref(result);
+    return r;
+}
+
+static void print_checked(const struct engine_args *a, const json_t *result)
+{
+    const json_t *disks = json_object_get(result, "disks");
+    const json_t *manifest = json_object_get(result, "manifest");
+
+    printf("%s: VM %s, generation %" PRIu64 ", %s; %s\n", a->store, text(manifest, "vm"),
+           bytes_of(manifest, "generation"), text(manifest, "time"),
+           json_is_true(json_object_get(result, "trusted")) ? "signed with that key"
+           : json_is_true(json_object_get(result, "signed"))
+               ? "unchanged since it was signed; --public-key tells by whom"
+               : "not signed");
+    for (size_t i = 0; i < json_array_size(disks); i++) {
+        const json_t *d = json_array_get(disks, i);
+
+        printf("  %-12s %s %s\n", text(d, "disk"), text(d, "path"),
+               json_is_true(json_object_get(d, "equal")) ? "holds what the manifest says"
+                                                         : "DIFFERS from the manifest");
+    }
+}
+
+int engine_verb_verify_manifest(const struct engine_args *a, struct error **err)
+{
+    const char *words[4 + ENGINE_DISKS_MAX] = {"verify-manifest", a->store,
+                                               a->public_key ? a->public_key : ""};
+    char *pairs[ENGINE_DISKS_MAX] = {0};
+    json_t *result = NULL;
+    bool equal;
+    int r;
+
+    for (size_t i = 0; i < a->disk_count; i++)
+        words[3 + i] = pairs[i] = str_format("%s=%s", a->disks[i].name, a->disks[i].value);
+    r = run_tool(a, words, &result, err);
+    for (size_t i = 0; i < a->disk_count; i++)
+        free(pairs[i]);
+    equal = json_is_true(json_object_get(result, "equal"));
+    if (r == 0 && a->json)
+        session_print(result);
+    else if (r == 0)
+        print_checked(a, result);
+    json_decref(result);
     return r < 0 || equal ? r : EXIT_CODE_FAILED;
 }

@@ -17,7 +17,9 @@ static const struct {
     {"cancel", engine_verb_cancel}, {"draft", engine_verb_draft},
     {"flip", engine_verb_flip},     {"detach", engine_verb_detach},
     {"stop", engine_verb_stop},     {"fsck", engine_verb_fsck},
-    {"verify", engine_verb_verify},
+    {"verify", engine_verb_verify}, {"manifest", engine_verb_manifest},
+    {"manifest-key", engine_verb_manifest_key},
+    {"verify-manifest", engine_verb_verify_manifest},
 };
 
 static int run_verb(size_t index, int argc, char **argv)

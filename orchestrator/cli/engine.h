@@ -29,6 +29,8 @@ struct engine_args {
     long connections;            /* 0: the engine's default */
     bool compare;
     double sample_percent;       /* verify */
+    const char *key, *output;    /* manifest */
+    const char *public_key;      /* verify-manifest */
     bool data;                   /* fsck: compare the bytes, too */
     bool json;
     bool help;
@@ -54,6 +56,9 @@ int engine_verb_stop(const struct engine_args *args, struct error **err);
 
 /* engine-proof.c: the same, but a positive result is the exit code: what was checked is not good. */
 int engine_verb_verify(const struct engine_args *args, struct error **err);
+int engine_verb_manifest(const struct engine_args *args, struct error **err);
+int engine_verb_manifest_key(const struct engine_args *args, struct error **err);
+int engine_verb_verify_manifest(const struct engine_args *args, struct error **err);
 int engine_verb_fsck(const struct engine_args *args, struct error **err);
 
 /* An engine for one command: adopted, or started and ended with it. */

@@ -22,7 +22,8 @@ _slipway() {
         1:*) words="source vm migrate sync status cutover report cancel remove engine --help --version" ;;
         2:source) words="add list remove" ;;
         2:vm) words="list" ;;
-        2:engine) words="create serve sync status cancel draft flip detach stop fsck verify" ;;
+        2:engine) words="create serve sync status cancel draft flip detach stop fsck verify
+                      manifest manifest-key verify-manifest" ;;
         *:source)
             words="$common --password-file --no-check"
             [[ ${COMP_WORDS[2]} == remove ]] && words+=" $(_slipway_names source list)" ;;

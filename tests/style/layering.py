@@ -30,7 +30,7 @@ FOREIGN = {
     "liburing.h": ["engine/ring-uring.c"],
     "libnbd.h": ["engine/reader-nbd.c", "fusefs/*", "nbdplugin/reader-*", "bench/*", "tests/*"],
     "xxhash.h": ["engine/digest.c"],
-    "openssl/*": ["engine/digest.c"],
+    "openssl/*": ["engine/attest.c"],
     "nbdkit-*.h": ["nbdplugin/*"],
     "libvirt/*": ["orchestrator/source/libvirt*", "orchestrator/node/*"],
     "guestfs.h": ["morph/guest.c"],
