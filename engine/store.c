@@ -156,6 +156,8 @@ struct creation {
     struct store_vm *vm;
     struct super super;
     bool store_existed, target_made[DISKS_MAX];
+    struct target targets[DISKS_MAX]; /* held until the end: no other store takes them meanwhile */
+    unsigned target_count;
 };
 
 static int write_new_file(struct io *io, const char *path, const void *data, size_t length)
@@ -202,11 +204,32 @@ static int make_target(struct creation *c, unsigned i, struct error **err)
                  : 0;
 }
 
+/* Opens the target; one that an earlier disk has opened is locked, and has its identity. */
+static int take_target(struct creation *c, unsigned i, const uint8_t id[16], struct error **err)
+{
+    struct store_disk *d = &c->vm->disks[i];
+    _cleanup_error_ struct error *e = NULL;
+    int r = target_open(c->io, d->target, d->size, 0, &c->targets[i], &e);
+
+    for (unsigned k = 0; r == -EBUSY && k < i; k++)
+        if (memcmp(c->super.disks[k].target_id, id, 16) == 0)
+            return error_set(err, EINVAL,
+                             "target %s of disk %s is that of disk %s; each disk needs its own",
+                             d->target, d->name, c->vm->disks[k].name);
+    if (r < 0) {
+        error_prefix(&e, "disk %s", d->name);
+        return error_move(err, &e);
+    }
+    memcpy(c->super.disks[i].target_id, c->targets[i].id, 16);
+    c->target_count = i + 1;
+    return 0;
+}
+
 /* Learns size and identity of the target, making it first when it is not there. */
 static int prepare_target(struct creation *c, unsigned i, struct error **err)
 {
     struct store_disk *d = &c->vm->disks[i];
-    struct target t;
+    uint8_t id[16] = {0};
     uint64_t size = 0;
     int fd = c->io->ops->open(c->io, d->target, IO_RDONLY), r = 0;
 
@@ -217,6 +240,8 @@ static int prepare_target(struct creation *c, unsigned i, struct error **err)
     else if (c->io->ops->size(c->io, fd, &size) < 0)
         r = error_set(err, EINVAL, "target %s of disk %s is neither a regular file nor a block "
                                    "device", d->target, d->name);
+    else if ((r = c->io->ops->identity(c->io, fd, id)) < 0)
+        error_set_errno(err, -r, "cannot identify target %s of disk %s", d->target, d->name);
     if (fd >= 0)
         c->io->ops->close(c->io, fd);
     if (r < 0)
@@ -226,12 +251,7 @@ static int prepare_target(struct creation *c, unsigned i, struct error **err)
     if (d->size == 0 || d->size % SECTOR)
         return error_set(err, EINVAL, "disk %s: a size of %" PRIu64 " bytes is not a multiple of "
                                       "%d", d->name, d->size, SECTOR);
-    r = target_open(c->io, d->target, d->size, 0, &t, err);
-    if (r < 0)
-        return error_prefix(err, "disk %s", d->name), r;
-    memcpy(c->super.disks[i].target_id, t.id, 16);
-    target_close(&t);
-    return 0;
+    return take_target(c, i, id, err);
 }
 
 static int make_disk_folder(struct creation *c, unsigned i)
@@ -390,6 +410,8 @@ int store_create(struct io *io, const char *store, struct store_vm *vm, struct e
         if (r < 0)
             error_set_errno(err, -r, "cannot write the store %s", store);
     }
+    for (unsigned i = 0; i < c.target_count; i++)
+        target_close(&c.targets[i]);
     if (r < 0)
         undo(&c);
     return r;

@@ -137,8 +137,8 @@ int superfile_load(struct superfile *sf, struct io *io, int fd, const char *path
                    struct error **err)
 {
     uint8_t slots[2][META_PAGE];
-    uint32_t version = 0;
-    bool found = false, newer = false;
+    uint32_t version, foreign = 0; /* foreign: of a slot that another version wrote */
+    bool found = false, other = false;
     int r = io_read(io, fd, slots, sizeof(slots), 0);
 
     if (r < 0)
@@ -149,16 +149,19 @@ int superfile_load(struct superfile *sf, struct io *io, int fd, const char *path
         struct super s;
 
         r = super_decode(slots[i], &s, &version);
-        newer |= r == -EPROTO;
+        if (r == -EPROTO) {
+            other = true;
+            foreign = version;
+        }
         if (r == 0 && s.seq % 2 == i && (!found || s.seq > sf->current.seq)) {
             sf->current = s;
             found = true;
         }
     }
-    if (newer)
+    if (other)
         return error_set(err, EPROTO,
                          "%s: the store has format %u, this program knows %u; use the Slipway "
-                         "version that wrote it", path, version, STORE_FORMAT);
+                         "version that wrote it", path, foreign, STORE_FORMAT);
     if (!found)
         return error_set(err, EBADMSG,
                          "%s: both superblock slots are damaged; restore the file from a backup "
