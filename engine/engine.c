@@ -80,9 +80,9 @@ static int open_super(struct engine *e, struct error **err)
     _cleanup_free_ char *path = str_format("%s/super", e->store);
     int owner = 0, r;
 
-    e->super_fd = e->io->ops->open(e->io, path, 0);
+    e->super_fd = superfile_open(e->io, path, 0, err);
     if (e->super_fd < 0)
-        return error_set_errno(err, -e->super_fd, "cannot open the superblock %s", path);
+        return e->super_fd;
     r = e->io->ops->lock(e->io, e->super_fd, e->fence_ns, &owner);
     if (r == -EBUSY && owner > 0)
         return error_set(err, EBUSY, "%s is served by another engine (process %d)", e->store,
@@ -141,12 +141,20 @@ static int open_target(struct disk *d, const struct super_disk *s, uint64_t fenc
     return 0;
 }
 
+/* A part of the store that is not there is as bad as one that is damaged. */
+static int part_failure(int r, const char *path, struct error **err)
+{
+    return error_set(err, r == -ENOENT ? EBADMSG : -r,
+                     "%s is damaged or missing (%s); restore it, or make a new store and sync "
+                     "again", path, strerror(-r));
+}
+
 static int open_digests(struct disk *d, struct error **err)
 {
     _cleanup_free_ char *path = str_format("%s/dig", d->folder);
 
     d->digest_fd = d->io->ops->open(d->io, path, 0);
-    return d->digest_fd < 0 ? error_set_errno(err, -d->digest_fd, "cannot open %s", path) : 0;
+    return d->digest_fd < 0 ? part_failure(d->digest_fd, path, err) : 0;
 }
 
 static int open_layers(struct disk *d, const struct super_disk *s, struct error **err)
@@ -157,8 +165,7 @@ static int open_layers(struct disk *d, const struct super_disk *s, struct error 
         int r = layer_open(d->io, stem, d->size, &l);
 
         if (r < 0)
-            return error_set_errno(err, -r, "layer %s.* is damaged or missing; restore it, or make "
-                                            "a new store and sync again", stem);
+            return part_failure(r, stem, err);
         d->layers[d->layer_count++] = l;
         if (l->phase != LAYER_SEALED || l->gen != s->layers[i])
             return error_set(err, EBADMSG, "layer %s.* is not the one the superblock names; make a "
@@ -187,8 +194,7 @@ static int open_map(struct disk *d, const struct super_disk *s, struct error **e
     int r = map_open(d->io, path, s->map_epoch, d->blocks, &d->map);
 
     if (r < 0)
-        return error_set_errno(err, -r, "the map %s is damaged or missing; make a new store and "
-                                        "sync again", path);
+        return part_failure(r, path, err);
     d->target_empty = s->flags & SUPER_DISK_EMPTY;
     return 0;
 }

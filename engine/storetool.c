@@ -78,9 +78,8 @@ static int status(int argc, char **argv, struct error **err)
     if (r < 0)
         return r;
     path = str_format("%s/super", argv[0]);
-    fd = io->ops->open(io, path, IO_RDONLY);
-    r = fd < 0 ? error_set_errno(err, -fd, "cannot open %s", path)
-               : superfile_load(&sf, io, fd, path, err);
+    fd = superfile_open(io, path, IO_RDONLY, err);
+    r = fd < 0 ? fd : superfile_load(&sf, io, fd, path, err);
     if (fd >= 0)
         io->ops->close(io, fd);
     if (r < 0)

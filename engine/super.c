@@ -133,14 +133,30 @@ int super_decode(const uint8_t slot[META_PAGE], struct super *ret_super, uint32_
     return 0;
 }
 
+int superfile_open(struct io *io, const char *path, unsigned flags, struct error **err)
+{
+    int fd = io->ops->open(io, path, flags);
+
+    if (fd == -ENOENT)
+        return error_set(err, EBADMSG, "the superblock %s is missing; restore it from a backup or "
+                                       "make a new store and sync again", path);
+    return fd < 0 ? error_set_errno(err, -fd, "cannot open the superblock %s", path) : fd;
+}
+
 int superfile_load(struct superfile *sf, struct io *io, int fd, const char *path,
                    struct error **err)
 {
     uint8_t slots[2][META_PAGE];
     uint32_t version, foreign = 0; /* foreign: of a slot that another version wrote */
     bool found = false, other = false;
-    int r = io_read(io, fd, slots, sizeof(slots), 0);
+    uint64_t size = 0;
+    int r = io->ops->size(io, fd, &size);
 
+    if (r == 0 && size < sizeof(slots))
+        return error_set(err, EBADMSG, "%s is cut off; restore the file from a backup or make a new "
+                                       "store and sync again", path);
+    if (r == 0)
+        r = io_read(io, fd, slots, sizeof(slots), 0);
     if (r < 0)
         return error_set_errno(err, -r, "cannot read the superblock %s", path);
     *sf = (struct superfile){.io = io, .fd = fd};

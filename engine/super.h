@@ -69,6 +69,9 @@ struct superfile {
     bool failed; /* a write of the root failed: what is durable is unknown, nothing may follow */
 };
 
+/* Opens the file `path` of a store, which must have it; flags as io's open.  The fd or -errno. */
+int superfile_open(struct io *io, const char *path, unsigned flags, struct error **err);
+
 /* Reads both slots; fd stays the caller's.  Sentences say what is wrong with which file. */
 int superfile_load(struct superfile *sf, struct io *io, int fd, const char *path,
                    struct error **err);
