@@ -60,6 +60,15 @@ static void stop_asked(void *context)
     nbdkit_shutdown();
 }
 
+/* nbdkit's exit code says only that it failed, so the kind of error ends the line: [EBUSY]. */
+static int refuse(const struct error *err)
+{
+    const char *name = strerrorname_np(error_code(err));
+
+    nbdkit_error("%s [%s]", error_text(err), name ? name : "EIO");
+    return -1;
+}
+
 /* Before nbdkit goes into the background, so that a refusal reaches who started it. */
 static int slipway_get_ready(void)
 {
@@ -67,10 +76,7 @@ static int slipway_get_ready(void)
         .store = store_folder, .control_socket = control_socket, .stop = stop_asked};
     _cleanup_error_ struct error *err = NULL;
 
-    if (engine_open(&options, &engine, &err) == 0)
-        return 0;
-    nbdkit_error("%s", error_text(err));
-    return -1;
+    return engine_open(&options, &engine, &err) == 0 ? 0 : refuse(err);
 }
 
 /* Threads do not survive the fork, so they start here. */
@@ -78,10 +84,7 @@ static int slipway_after_fork(void)
 {
     _cleanup_error_ struct error *err = NULL;
 
-    if (engine_start(engine, &err) == 0)
-        return 0;
-    nbdkit_error("%s", error_text(err));
-    return -1;
+    return engine_start(engine, &err) == 0 ? 0 : refuse(err);
 }
 
 static void slipway_cleanup(void)

@@ -20,6 +20,7 @@
 #include "orchestrator/programs.h"
 
 #define START_TIMEOUT_NS (90 * NS_PER_S) /* more than the engine waits for writes of a dead one */
+#define ERRNO_LAST 133 /* EHWPOISON */
 #define STOP_TIMEOUT_NS (30 * NS_PER_S)
 
 /* ---- slipway-store ---- */
@@ -46,14 +47,29 @@ static int store_tool(char *const argv[], char **ret_output, struct error **err)
     return r;
 }
 
+int engine_host_check_path(const char *store, struct error **err)
+{
+    struct sockaddr_un address;
+    size_t length = strlen(store) + strlen("/" CONTROL_SOCKET_NAME);
+
+    if (length < sizeof(address.sun_path))
+        return 0;
+    return error_set(err, ENAMETOOLONG, "the store %s needs a shorter path: its control socket would "
+                                        "have %zu characters, a unix socket may have %zu", store,
+                     length, sizeof(address.sun_path) - 1);
+}
+
 int engine_host_create(const char *store, const char *vm_name,
                        const struct engine_disk_spec *disks, size_t disk_count,
                        struct error **err)
 {
-    char **argv = mem_new(5 + disk_count, sizeof(*argv));
+    char **argv;
     size_t n = 0;
-    int r;
+    int r = engine_host_check_path(store, err);
 
+    if (r < 0)
+        return r;
+    argv = mem_new(5 + disk_count, sizeof(*argv));
     argv[n++] = program_path("slipway-store");
     argv[n++] = str_dup("create");
     argv[n++] = str_dup(store);
@@ -220,6 +236,25 @@ int engine_host_remove_stale_socket(const char *path)
     return 0;
 }
 
+/* Takes the plugin's " [EBUSY]" off the end of a line; the errno, or EIO without one. */
+static int take_code(char *line)
+{
+    char *bracket = strrchr(line, '[');
+    size_t length = bracket ? strlen(bracket + 1) : 0;
+
+    if (length < 2 || bracket == line || bracket[length] != ']')
+        return EIO;
+    for (int code = 1; code <= ERRNO_LAST; code++) {
+        const char *name = strerrorname_np(code);
+
+        if (name && strlen(name) == length - 1 && strncmp(name, bracket + 1, length - 1) == 0) {
+            bracket[-1] = '\0';
+            return code;
+        }
+    }
+    return EIO;
+}
+
 /* The last thing nbdkit said is why it would not start. */
 static int start_failure(const char *store, const char *log_path, off_t log_start,
                          struct error **err)
@@ -227,6 +262,7 @@ static int start_failure(const char *store, const char *log_path, off_t log_star
     _cleanup_free_ char *text = NULL;
     size_t length = 0;
     char *line, *last = NULL, *save = NULL;
+    int code = EIO;
 
     if (fdio_read_file(log_path, 16 << 20, &text, &length) == 0 && (size_t)log_start < length)
         for (line = strtok_r(text + log_start, "\n", &save); line;
@@ -235,8 +271,9 @@ static int start_failure(const char *store, const char *log_path, off_t log_star
                 last = strstr(line, "error: ") + 7;
     if (last && str_starts(last, "slipway: "))
         last += 9;
-    return error_set(err, last && strstr(last, "owned by") ? EBUSY : EIO,
-                     "the engine of %s did not start: %s", store,
+    if (last)
+        code = take_code(last);
+    return error_set(err, code, "the engine of %s did not start: %s", store,
                      last ? last : "see engine.log in that folder");
 }
 
@@ -321,7 +358,9 @@ int engine_host_attach(const char *store, struct control **ret_control, bool *re
     children_reap();
     if (control_connect(control_path, ret_control, NULL) == 0)
         return 0;
-    r = check_store(store, err);
+    r = engine_host_check_path(store, err);
+    if (r == 0)
+        r = check_store(store, err);
     if (r < 0)
         return r;
     lock_fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

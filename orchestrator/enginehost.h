@@ -18,6 +18,9 @@ struct engine_disk_spec {
     uint64_t size;      /* bytes; 0: the size of the existing target */
 };
 
+/* ENAMETOOLONG when the sockets of an engine would not fit this path of a store. */
+int engine_host_check_path(const char *store, struct error **err);
+
 /* Makes a store for a VM (T1).  EEXIST when the folder holds one. */
 int engine_host_create(const char *store, const char *vm_name,
                        const struct engine_disk_spec *disks, size_t disk_count,

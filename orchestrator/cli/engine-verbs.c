@@ -167,7 +167,9 @@ int engine_verb_serve(const struct engine_args *a, struct error **err)
         control_close(control);
         return error_set(err, EBUSY, "an engine serves %s already", a->store);
     }
-    r = engine_host_rest_status(a->store, &status, err);
+    r = engine_host_check_path(a->store, err);
+    if (r == 0)
+        r = engine_host_rest_status(a->store, &status, err);
     json_decref(status);
     if (r < 0)
         return r;
@@ -404,7 +406,10 @@ int engine_verb_cancel(const struct engine_args *a, struct error **err)
 
 int engine_verb_stop(const struct engine_args *a, struct error **err)
 {
-    int r = engine_host_stop(a->store, err);
+    _cleanup_free_ char *vm_path = str_format("%s/vm.json", a->store);
+    int r = access(vm_path, F_OK) == 0 ? engine_host_stop(a->store, err)
+                                       : error_set(err, ENOENT, "%s is not a store (it has no "
+                                                   "vm.json), so it has no engine", a->store);
 
     if (r == 0 && a->json)
         printf("{}\n");
