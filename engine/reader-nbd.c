@@ -9,6 +9,7 @@
 
 #include "base/align.h"
 #include "base/clock.h"
+#include "base/str.h"
 
 #define STATUS_CHUNK (UINT64_C(1) << 31) /* lengths of block status are 32 bits */
 
@@ -29,11 +30,33 @@ static int nbd_errno(int fallback)
     return code > 0 ? code : fallback;
 }
 
+/* What libnbd says without the names of its functions, which only a developer wants. */
+static const char *nbd_sentence(void)
+{
+    const char *text = nbd_get_error(), *colon;
+
+    while (text && (str_starts(text, "nbd_") || str_starts(text, "handshake: ")) &&
+           (colon = strstr(text, ": ")))
+        text = colon + 2;
+    return text ? text : "the NBD connection failed";
+}
+
+/* All that keeps us from a source is one kind of failure, except what is wrong with the URI. */
+static int connect_failure(const char *uri, struct error **err)
+{
+    int code = nbd_errno(ECONNREFUSED);
+    const char *advice = code == EINVAL   ? "see nbd_connect_uri(3) for what a URI may be"
+                         : code == ENOENT && strstr(nbd_sentence(), "export")
+                             ? "see the names it has with 'nbdinfo --list'"
+                             : "is the NBD server running, and is it there that it listens?";
+
+    return error_set(err, code == EINVAL || code == ETIMEDOUT ? code : ECONNREFUSED,
+                     "cannot connect to %s: %s; %s", uri, nbd_sentence(), advice);
+}
+
 static void remember_failure(struct reader_nbd *n)
 {
-    const char *text = nbd_get_error();
-
-    snprintf(n->failure, sizeof(n->failure), "%s", text ? text : "the NBD connection failed");
+    snprintf(n->failure, sizeof(n->failure), "%s", nbd_sentence());
 }
 
 static void nbd_reader_close(struct reader *reader)
@@ -205,8 +228,7 @@ static int handshake(struct nbd_handle *nbd, const char *uri, uint64_t timeout_n
     uint64_t start = clock_now_ns();
 
     if (nbd_aio_connect_uri(nbd, uri) < 0)
-        return error_set(err, nbd_errno(ECONNREFUSED), "cannot connect to %s: %s", uri,
-                         nbd_get_error());
+        return connect_failure(uri, err);
     while (nbd_aio_is_connecting(nbd)) {
         if (cancelled && cancelled(context))
             return error_set(err, ECANCELED, "connecting to %s was cancelled", uri);
@@ -215,11 +237,10 @@ static int handshake(struct nbd_handle *nbd, const char *uri, uint64_t timeout_n
                              "%s does not answer; is the NBD server running, and does it accept "
                              "one more client?", uri);
         if (nbd_poll(nbd, 100) < 0)
-            return error_set(err, nbd_errno(ECONNREFUSED), "cannot connect to %s: %s", uri,
-                             nbd_get_error());
+            return connect_failure(uri, err);
     }
     if (!nbd_aio_is_ready(nbd))
-        return error_set(err, ECONNREFUSED, "cannot connect to %s: %s", uri, nbd_get_error());
+        return connect_failure(uri, err);
     return 0;
 }
 
