@@ -100,6 +100,11 @@ static int parse_source(const json_t *j, struct sync_source *s, struct error **e
     }
     if (!s->name || !s->uri)
         return error_set(err, EINVAL, "each disk needs a name and a uri");
+    /* Their flags mean something else: taken for dirty bits they would lose changes. */
+    if (s->bitmap && (str_starts(s->bitmap, "base:") ||
+                      strcmp(s->bitmap, "qemu:allocation-depth") == 0))
+        return error_set(err, EINVAL, "disk %s: '%s' does not tell what changed; name a dirty "
+                                      "bitmap such as qemu:dirty-bitmap:NAME", s->name, s->bitmap);
     return 0;
 }
 
