@@ -43,8 +43,12 @@ int engine_operation_begin(struct engine *e, const char *name, unsigned modes, s
         return error_set(err, EBUSY, "%s is busy with '%s'; wait for it or cancel it", e->store,
                          e->operation);
     if (!(modes & 1u << e->mode))
-        return error_set(err, EPERM, "'%s' does not fit mode %s of %s", name,
-                         store_mode_name(e->mode), e->store);
+        return error_set(err, EPERM, "'%s' does not fit mode %s of %s%s", name,
+                         store_mode_name(e->mode), e->store,
+                         e->mode == MODE_INIT     ? "; sync it first"
+                         : e->mode == MODE_MIRROR ? "; flip it first"
+                         : e->mode == MODE_OWNER  ? "; it has been flipped and follows no source"
+                                                  : "");
     e->operation = name;
     return 0;
 }
