@@ -84,22 +84,33 @@ static int add_pair(struct engine_pair *pairs, size_t *count, const char *text, 
     return 0;
 }
 
-static int parse_number(const char *text, double max, double *ret_value, struct error **err)
+static int parse_connections(const char *text, long *ret_value, struct error **err)
+{
+    char *end;
+    long v = strtol(text, &end, 10);
+
+    if (end == text || *end || v < 1 || v > 16)
+        return error_set(err, EINVAL, "--connections takes a whole number from 1 to 16, not '%s'",
+                         text);
+    *ret_value = v;
+    return 0;
+}
+
+static int parse_number(const char *option, const char *text, double max, double *ret_value,
+                        struct error **err)
 {
     char *end;
     double v = strtod(text, &end);
 
     if (end == text || *end || !(v >= 0) || v > max)
-        return error_set(err, EINVAL, "'%s' is not a number from 0 to %.0f", text, max);
+        return error_set(err, EINVAL, "%s takes a number from 0 to %.0f, not '%s'", option, max,
+                         text);
     *ret_value = v;
     return 0;
 }
 
 static int take_option(struct engine_args *a, int option, const char *value, struct error **err)
 {
-    double number;
-    int r = 0;
-
     switch (option) {
     case OPT_DISK:
         return add_pair(a->disks, &a->disk_count, value, "NAME=TARGET[:SIZE]", err);
@@ -118,13 +129,11 @@ static int take_option(struct engine_args *a, int option, const char *value, str
         a->compare = true;
         return 0;
     case OPT_CONNECTIONS:
-        r = parse_number(value, 16, &number, err);
-        a->connections = r == 0 ? (long)number : 0;
-        return r;
+        return parse_connections(value, &a->connections, err);
     case OPT_GRACE:
-        return parse_number(value, 86400, &a->grace_s, err);
+        return parse_number("--grace", value, 86400, &a->grace_s, err);
     case OPT_SAMPLE:
-        return parse_number(value, 100, &a->sample_percent, err);
+        return parse_number("--sample", value, 100, &a->sample_percent, err);
     case OPT_KEY:
         a->key = value;
         return 0;
@@ -162,8 +171,11 @@ static int take_word(struct engine_args *a, const char *word, size_t position, s
     }
     if (!a->store) {
         _cleanup_free_ char *here = getcwd(NULL, 0);
+        size_t length;
 
         a->store = word[0] == '/' ? str_dup(word) : str_format("%s/%s", here ? here : "", word);
+        for (length = strlen(a->store); length > 1 && a->store[length - 1] == '/'; length--)
+            a->store[length - 1] = '\0';
         return 0;
     }
     if (str_starts(a->verb, "draft-") && !a->draft_name) {

@@ -22,6 +22,15 @@ static const struct {
     {"verify-manifest", engine_verb_verify_manifest},
 };
 
+/* Also where the words cannot be understood: a script reads the complaint, too. */
+static bool wants_json(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--json") == 0)
+            return true;
+    return false;
+}
+
 static int run_verb(size_t index, int argc, char **argv)
 {
     struct engine_args args;
@@ -33,7 +42,7 @@ static int run_verb(size_t index, int argc, char **argv)
     else if (r == 0)
         r = verbs[index].run(&args, &err);
     if (r < 0)
-        r = cli_fail("engine", err, args.json);
+        r = cli_fail("engine", err, wants_json(argc, argv));
     engine_args_done(&args);
     return r;
 }
@@ -50,5 +59,5 @@ int cli_engine(int argc, char **argv)
         if (strcmp(verbs[i].name, argv[1]) == 0)
             return run_verb(i, argc - 1, argv + 1);
     error_set(&err, EINVAL, "unknown verb '%s'; see 'slipway engine --help'", argv[1]);
-    return cli_fail("engine", err, false);
+    return cli_fail("engine", err, wants_json(argc, argv));
 }

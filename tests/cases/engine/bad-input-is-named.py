@@ -61,7 +61,7 @@ for name, size in (("small", 2 << 20), ("odd", (4 << 20) + 100)):
 intact()
 
 # Words.
-for words, code in ((("frobnicate",), 2), ((), 2), (("status", "nope"), 3), (("stop", "nope"), 3),
+for words, code in ((("frobnicate",), 2), (("status", "nope"), 3), (("stop", "nope"), 3),
                     (("create",), 2), (("status", "s", "--frob"), 2)):
     engine_json(*words, expect=code)
 
