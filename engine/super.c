@@ -153,8 +153,8 @@ int superfile_load(struct superfile *sf, struct io *io, int fd, const char *path
     int r = io->ops->size(io, fd, &size);
 
     if (r == 0 && size < sizeof(slots))
-        return error_set(err, EBADMSG, "%s is cut off; restore the file from a backup or make a new "
-                                       "store and sync again", path);
+        return error_set(err, EBADMSG, "%s is cut off; restore the file from a backup or make a "
+                                       "new store and sync again", path);
     if (r == 0)
         r = io_read(io, fd, slots, sizeof(slots), 0);
     if (r < 0)

@@ -54,9 +54,10 @@ int engine_host_check_path(const char *store, struct error **err)
 
     if (length < sizeof(address.sun_path))
         return 0;
-    return error_set(err, ENAMETOOLONG, "the store %s needs a shorter path: its control socket would "
-                                        "have %zu characters, a unix socket may have %zu", store,
-                     length, sizeof(address.sun_path) - 1);
+    return error_set(err, ENAMETOOLONG,
+                     "the store %s needs a shorter path: its control socket would have %zu "
+                     "characters, a unix socket may have %zu", store, length,
+                     sizeof(address.sun_path) - 1);
 }
 
 int engine_host_create(const char *store, const char *vm_name,
