@@ -45,7 +45,7 @@ static int check_size(const struct sync_disk *sd, struct error **err)
 
     if (have == sd->disk->size)
         return 0;
-    return error_set(err, EINVAL,
+    return error_set(err, have < sd->disk->size ? ENODATA : EFBIG,
                      "disk %s: the source has %" PRIu64 " bytes, the target %" PRIu64
                      "; a disk that %s cannot be followed, make a new store for it", sd->disk->name,
                      have, sd->disk->size, have < sd->disk->size ? "shrank" : "grew");

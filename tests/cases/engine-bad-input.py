@@ -70,7 +70,7 @@ refused("failure", ["sda", "nothere"], "sync", store, f"sda={nbd_uri(qemu, 'righ
         "--bitmap", "sda=qemu:dirty-bitmap:nothere")
 shrunk = work / "shrunk.raw"
 shrunk.write_bytes(image.read_bytes()[:SIZE - MIB])
-refused(2, ["sda", "shrank"], "sync", store, f"sda={nbd_uri(serve(shrunk).socket)}")
+refused(8, ["sda", "shrank"], "sync", store, f"sda={nbd_uri(serve(shrunk).socket)}")
 odd = work / "odd.raw"
 odd.write_bytes(image.read_bytes()[:SIZE - 100])
 refused(2, ["sda"], "sync", store, f"sda={nbd_uri(serve(odd).socket)}")

@@ -81,7 +81,7 @@ static void a_disk_that_shrank_is_refused(void **state)
     _cleanup_error_ struct error *e = NULL;
 
     f->source->shrunk = true;
-    assert_int_equal(fixture_sync(f, -1, &e), -EINVAL);
+    assert_int_equal(fixture_sync(f, -1, &e), -ENODATA);
     assert_non_null(strstr(error_text(e), "shrank"));
 }
 
