@@ -73,7 +73,7 @@ shrunk.write_bytes(image.read_bytes()[:SIZE - MIB])
 refused(8, ["sda", "shrank"], "sync", store, f"sda={nbd_uri(serve(shrunk).socket)}")
 odd = work / "odd.raw"
 odd.write_bytes(image.read_bytes()[:SIZE - 100])
-refused(2, ["sda"], "sync", store, f"sda={nbd_uri(serve(odd).socket)}")
+refused(8, ["sda"], "sync", store, f"sda={nbd_uri(serve(odd).socket)}")
 refused(3, ["sdz"], "sync", store, f"sdz={nbd_uri(good.socket)}")
 failing = serve(image, "error", "error-pread=EIO", "error-pread-rate=100%")
 refused("failure", ["sda", "source"], "sync", store, f"sda={nbd_uri(failing.socket)}",
