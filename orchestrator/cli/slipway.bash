@@ -6,17 +6,43 @@ _slipway_names() {
     slipway "$@" --json 2>/dev/null | sed -n 's/^      "name": "\(.*\)",$/\1/p'
 }
 
+# What can follow "slipway engine VERB": its options, and for the first word a store's folder.
+_slipway_engine() {
+    local words="--json --help"
+
+    case ${COMP_WORDS[2]} in
+    create) words+=" --disk --name" ;;
+    serve) words+=" --nbd-socket" ;;
+    sync) words+=" --bitmap --snapshot --compare --connections" ;;
+    verify) words+=" --sample" ;;
+    flip | detach) words+=" --grace" ;;
+    manifest) words+=" --key --output" ;;
+    verify-manifest) words+=" --public-key --disk" ;;
+    fsck) words+=" --data" ;;
+    draft) [[ $COMP_CWORD -eq 3 ]] && words="create seal drop" ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$1")
+    [[ $1 == -* || $words == "create seal drop" ]] ||
+        mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$1")
+}
+
 _slipway() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]}
     local common="--socket --json --help --version" words
 
     case $prev in
-    --password-file | --socket) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --password-file | --socket | --nbd-socket | --key | --public-key | --output)
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return ;;
     --pool) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
     --shutdown-policy) words="wait force fail" ;;
     --on-failure) words="restart keep" ;;
     --accel) words="auto kvm tcg" ;;
     esac
+    if [[ $verb == engine && $COMP_CWORD -gt 2 ]]; then
+        _slipway_engine "$cur"
+        return
+    fi
     if [[ -z $words ]]; then
         case $COMP_CWORD:$verb in
         1:*) words="source vm migrate sync status cutover report cancel remove engine --help --version" ;;
