@@ -17,7 +17,7 @@ struct call {
     const json_t *args;
     verb_event_fn *event;
     void *context;
-    uint64_t began_ns, last_event_ns;
+    uint64_t last_event_ns;
     char last_phase[8];
     uint64_t phase_began_ns, phase_began_bytes;
 };
@@ -211,13 +211,15 @@ static int verb_sync(struct call *c, json_t **ret_result, struct error **err)
     if (r < 0)
         return r;
     join_running(c, q.snapshot);
-    if (c->engine->draft)
-        return error_set(err, EBUSY, "the draft '%s' is open; seal or drop it first",
-                         c->engine->draft->name);
     r = engine_operation_begin(c->engine, "sync", 1u << MODE_INIT | 1u << MODE_MIRROR, err);
     if (r < 0)
         return r;
-    r = run_sync(c, &q, ret_result, err);
+    /* Inside the operation: drafts come and go only in operations of their own. */
+    if (c->engine->draft)
+        r = error_set(err, EBUSY, "the draft '%s' is open; seal or drop it first",
+                      c->engine->draft->name);
+    else
+        r = run_sync(c, &q, ret_result, err);
     engine_operation_end(c->engine);
     return r;
 }
@@ -434,8 +436,7 @@ static int check_args(const struct verb *v, const json_t *args, struct error **e
 int verb_run(struct engine *engine, const char *verb, const json_t *args, verb_event_fn *event,
              void *context, json_t **ret_result, struct error **err)
 {
-    struct call c = {.engine = engine, .args = args, .event = event, .context = context,
-                     .began_ns = clock_now_ns()};
+    struct call c = {.engine = engine, .args = args, .event = event, .context = context};
 
     for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
         int r;
