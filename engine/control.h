@@ -24,9 +24,9 @@
  *                                                     must be named.  The same snapshot again joins the
  *                                                     running sync, resumes an interrupted one, or
  *                                                     answers at once when it is committed (already).
- *                                                     Progress event: {disk, phase: "map"|"copy"|"seal",
- *                                                     done_bytes, total_bytes, rate_bytes_s, eta_s}
- *                                                     (sums over all disks when disk is absent).
+ *                                                     Progress event: {phase: "map"|"copy"|"seal",
+ *                                                     done_bytes, total_bytes, rate_bytes_s, eta_s},
+ *                                                     sums over all disks; eta_s may be null.
  * verify       disks: [{name, uri}], sample?: N       {generation, snapshot, equal: bool, checked_bytes,
  *                                                      differing_bytes, disks: [...]} (engine/verify.h);
  *                                                     compares the current generation with a source that
@@ -44,7 +44,8 @@
  *                                                     has let go of the targets
  * draft-create name                                   {name, generation}; a writable layer over the latest
  *                                                     generation, exported as <name>/<disk>
- * draft-seal   name                                   {generation}; the draft becomes the next generation
+ * draft-seal   name                                   {generation}; the draft becomes the next generation,
+ *                                                     and the mirror follows its source no longer
  * draft-drop   name                                   {}
  * stop         -                                      {}; the engine process ends
  */

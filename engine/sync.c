@@ -382,7 +382,6 @@ static int prepare_delta_disk(struct sync *s, struct sync_disk *sd, struct error
     if (r < 0)
         return error_set_errno(err, -r, "cannot remove an interrupted layer of disk %s",
                                sd->disk->name);
-    sd->resumed = l != NULL;
     if (!l)
         r = begin_layer(s, sd, err);
     if (r < 0)

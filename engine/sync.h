@@ -31,7 +31,6 @@ struct sync_disk {
     bool pull_ready;
     bool tainted;           /* an fdatasync of the layer failed: nobody knows what of it is
                              * durable, sync_close() drops it */
-    bool resumed;           /* the change set is known from an interrupted sync */
     uint64_t wanted_bytes;  /* pending when the copy began */
     uint64_t changed_bytes; /* size of the change set */
     uint64_t zero_bytes;    /* known to be zero without asking for the bytes */
@@ -42,7 +41,6 @@ struct sync {
     struct engine *engine;
     struct sync_request request; /* strings are copies */
     bool initial;                /* INIT: into the targets */
-    bool local_map;              /* compare against the local view */
     char snapshot[SNAPSHOT_ID_MAX + 1];
     struct view *base;           /* the generation a delta builds on; pinned */
     unsigned disk_count;

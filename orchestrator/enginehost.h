@@ -27,7 +27,9 @@ int engine_host_create(const char *store, const char *vm_name,
                        struct error **err);
 
 /* Connects to the store's engine; starts one (in a session of its own, log in STORE/engine.log)
- * when none answers.  *ret_started (may be NULL) tells whether it was started by this call. */
+ * when none answers.  *ret_started (may be NULL) tells whether it was started by this call.
+ * ENOENT, EBADMSG, EPROTO: the store; EPERM: it is detached; EBUSY: a target is owned by another
+ * engine; ETIMEDOUT: the engine did not come up in 90 s.  control_close() is owed. */
 int engine_host_attach(const char *store, struct control **ret_control, bool *ret_started,
                        struct error **err);
 
@@ -45,7 +47,7 @@ int engine_host_tool(const char *const *words, control_event_fn *event, void *co
 /* Removes a socket file that nobody listens on (nbdkit does not replace one). */
 int engine_host_remove_stale_socket(const char *path);
 
-/* Asks the engine to end and waits for it; 0 when none is there. */
+/* Asks the engine to end and waits up to 30 s for it (ETIMEDOUT); 0 when none is there. */
 int engine_host_stop(const char *store, struct error **err);
 
 /* The NBD URI of an export of this store: nbd+unix:///EXPORT?socket=STORE/nbd.sock; caller frees. */
