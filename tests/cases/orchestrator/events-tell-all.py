@@ -21,6 +21,9 @@ def listen(path, into):
     s = socket.socket(socket.AF_UNIX)
     s.connect(str(p.socket))
     s.sendall(f"GET {path} HTTP/1.0\r\nHost: x\r\n\r\n".encode())
+    s.settimeout(5)
+    check(s.recv(1, socket.MSG_PEEK) == b"H", "the stream has begun before anything happens")
+    s.settimeout(None)
 
     def read():
         with s, s.makefile("r", encoding="utf-8") as file:
