@@ -55,6 +55,8 @@ int export_pwrite(struct export *export, const void *data, uint32_t length, uint
 int export_zero(struct export *export, uint32_t length, uint64_t offset, unsigned flags);
 int export_trim(struct export *export, uint32_t length, uint64_t offset, unsigned flags);
 int export_flush(struct export *export);
+/* A hint that the range is read soon: a hydrating owner fetches it first.  Returns at once. */
+int export_cache(struct export *export, uint32_t length, uint64_t offset);
 
 /* flags: 1 = reads as zero and takes no space, 0 = data.  See view_extents for the coverage. */
 int export_extents(struct export *export, uint64_t length, uint64_t offset,

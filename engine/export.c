@@ -39,7 +39,7 @@ static int open_draft_locked(struct engine *e, const char *name, struct export *
     x->disk = engine_disk(e, slash + 1);
     if (!x->disk)
         return -ENOENT;
-    x->kind = EXPORT_DRAFT;
+    x->ops = &export_draft_ops;
     x->draft = e->draft;
     x->draft->users++;
     return 0;
@@ -58,11 +58,11 @@ static int open_locked(struct engine *e, const char *name, struct export *x)
     if (!x->disk)
         return -ENOENT;
     if (e->mode == MODE_OWNER && gen == NO_GENERATION) {
-        x->kind = EXPORT_OWNER;
+        x->ops = &export_owner_ops;
         e->owner_opens++;
         return 0;
     }
-    x->kind = EXPORT_VIEW;
+    x->ops = &export_view_ops;
     return view_get_locked(e, gen, &x->view);
 }
 
@@ -115,9 +115,8 @@ void export_close(struct export *x)
     if (x->next)
         x->next->prev = x->prev;
     e->open_exports--;
-    if (x->draft)
-        x->draft->users--;
-    view_put_locked(x->view);
+    if (x->ops->close_locked)
+        x->ops->close_locked(x);
     pthread_cond_broadcast(&e->changed);
     free(x);
 }
@@ -159,117 +158,51 @@ uint64_t export_size(const struct export *x)
 
 bool export_writable(const struct export *x)
 {
-    return x->kind != EXPORT_VIEW;
+    return x->ops->pwrite != NULL;
 }
 
 uint32_t export_minimum_block(const struct export *x)
 {
-    return x->kind == EXPORT_OWNER && x->disk->target.block_device ? x->disk->target.alignment : 1;
+    if (x->ops == &export_owner_ops && x->disk->target.block_device)
+        return x->disk->target.alignment;
+    return 1;
 }
 
 int export_pread(struct export *x, void *data, uint32_t length, uint64_t offset)
 {
-    switch (x->kind) {
-    case EXPORT_VIEW:
-        return view_pread(x->view, x->disk, data, length, offset);
-    case EXPORT_DRAFT:
-        return draft_pread(x->draft, x->disk, data, length, offset);
-    case EXPORT_OWNER:
-        return io_read(x->disk->io, x->disk->target.buffered_fd, data, length, offset);
-    }
-    return -EINVAL;
-}
-
-int export_flush(struct export *x)
-{
-    struct engine *e = x->engine;
-    int r;
-
-    if (x->kind != EXPORT_OWNER)
-        return 0; /* a view does not change; a draft's durability is its seal */
-    if (e->failed)
-        return -EIO;
-    r = io_fdatasync(x->disk->io, x->disk->target.buffered_fd);
-    /* After a failed fdatasync the kernel may have dropped the pages: a later success means
-     * nothing, so the engine never reports one again. */
-    if (r < 0)
-        engine_fail(e);
-    return r;
+    return x->ops->pread(x, data, length, offset);
 }
 
 int export_pwrite(struct export *x, const void *data, uint32_t length, uint64_t offset,
                   unsigned flags)
 {
-    switch (x->kind) {
-    case EXPORT_VIEW:
-        return -EROFS;
-    case EXPORT_DRAFT:
-        return draft_pwrite(x->draft, x->disk, data, length, offset);
-    case EXPORT_OWNER:
-        if (x->engine->failed)
-            return -EIO;
-        return io_write(x->disk->io, x->disk->target.buffered_fd, data, length, offset,
-                        flags & EXPORT_FUA);
-    }
-    return -EINVAL;
-}
-
-static int owner_zero(struct export *x, uint32_t length, uint64_t offset, unsigned flags)
-{
-    enum io_zero_how how = flags & EXPORT_MAY_TRIM ? IO_ZERO_PUNCH : IO_ZERO_KEEP;
-    struct disk *d = x->disk;
-    int r;
-
-    if (x->engine->failed)
-        return -EIO;
-    if (flags & EXPORT_FAST)
-        r = d->io->ops->zero(d->io, d->target.buffered_fd, offset, length, how);
-    else
-        r = io_zero(d->io, d->target.buffered_fd, offset, length, how);
-    return r == 0 && flags & EXPORT_FUA ? export_flush(x) : r;
+    return x->ops->pwrite ? x->ops->pwrite(x, data, length, offset, flags) : -EROFS;
 }
 
 int export_zero(struct export *x, uint32_t length, uint64_t offset, unsigned flags)
 {
-    switch (x->kind) {
-    case EXPORT_VIEW:
-        return -EROFS;
-    case EXPORT_DRAFT:
-        return draft_pwrite(x->draft, x->disk, NULL, length, offset);
-    case EXPORT_OWNER:
-        return owner_zero(x, length, offset, flags);
-    }
-    return -EINVAL;
+    return x->ops->zero ? x->ops->zero(x, length, offset, flags) : -EROFS;
 }
 
 int export_trim(struct export *x, uint32_t length, uint64_t offset, unsigned flags)
 {
-    int r;
-
-    if (x->kind == EXPORT_VIEW)
+    if (!x->ops->pwrite)
         return -EROFS;
-    r = export_zero(x, length, offset, flags | EXPORT_MAY_TRIM | EXPORT_FAST);
-    return r == -EOPNOTSUPP ? 0 : r; /* trim is a hint */
+    return x->ops->trim ? x->ops->trim(x, length, offset, flags) : 0;
+}
+
+int export_flush(struct export *x)
+{
+    return x->ops->flush ? x->ops->flush(x) : 0;
+}
+
+int export_cache(struct export *x, uint32_t length, uint64_t offset)
+{
+    return x->ops->cache ? x->ops->cache(x, length, offset) : 0;
 }
 
 int export_extents(struct export *x, uint64_t length, uint64_t offset,
                    int (*fn)(uint64_t, uint64_t, unsigned, void *), void *context)
 {
-    struct disk *d = x->disk;
-    uint64_t data, end;
-    int r;
-
-    length = MIN(length, d->size - offset);
-    if (x->kind == EXPORT_VIEW)
-        return view_extents(x->view, d, length, offset, fn, context);
-    if (x->kind == EXPORT_DRAFT)
-        return fn(offset, length, 0, context);
-    r = d->io->ops->seek(d->io, d->target.buffered_fd, offset, d->size, &data, &end);
-    if (r == -ENXIO)
-        return fn(offset, length, EXTENT_ZERO, context);
-    if (r < 0)
-        return r;
-    if (data > offset)
-        return fn(offset, MIN(data - offset, length), EXTENT_ZERO, context);
-    return fn(offset, MIN(end - offset, length), 0, context);
+    return x->ops->extents(x, MIN(length, x->disk->size - offset), offset, fn, context);
 }

@@ -153,7 +153,7 @@ static int wait_no_writers(struct engine *e, uint64_t grace_ns, struct error **e
         unsigned writers = 0;
 
         for (const struct export *x = e->exports; x; x = x->next)
-            writers += x->kind == EXPORT_OWNER;
+            writers += x->ops == &export_owner_ops;
         if (writers == 0)
             break;
         if (pthread_cond_timedwait(&e->changed, &e->lock, &until) != 0)

@@ -106,7 +106,7 @@ static int check_moment(struct making *m)
     if (m->view)
         return e->flipping || atomic_load(&m->view->revoked) ? -ESHUTDOWN : 0;
     for (const struct export *x = e->exports; x; x = x->next)
-        if (x->kind == EXPORT_OWNER)
+        if (x->ops == &export_owner_ops)
             return -EBUSY;
     return e->owner_opens == m->owner_opens ? 0 : -EBUSY;
 }

@@ -150,7 +150,7 @@ static int slipway_can_fua(void *handle)
 
 static int slipway_can_cache(void *handle)
 {
-    return NBDKIT_CACHE_EMULATE;
+    return NBDKIT_CACHE_NATIVE;
 }
 
 /* 0 or -errno to nbdkit's convention.  A revoked reader gets ESHUTDOWN, which NBD can carry. */
@@ -194,6 +194,11 @@ static int slipway_trim(void *handle, uint32_t count, uint64_t offset, uint32_t 
 static int slipway_flush(void *handle, uint32_t flags)
 {
     return answer(export_flush(handle));
+}
+
+static int slipway_cache(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+    return answer(export_cache(handle, count, offset));
 }
 
 static int add_extent(uint64_t offset, uint64_t length, unsigned flags, void *context)
@@ -242,6 +247,7 @@ static struct nbdkit_plugin plugin = {
     .zero = slipway_zero,
     .trim = slipway_trim,
     .flush = slipway_flush,
+    .cache = slipway_cache,
     .extents = slipway_extents,
     .errno_is_preserved = 0,
 };

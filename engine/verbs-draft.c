@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/draft.h"
+#include "engine/verbcall.h"
+
+static int verb_draft_create(struct call *c, json_t **ret_result, struct error **err)
+{
+    const char *name;
+    uint64_t gen;
+    int r = need_name(c, &name, err);
+
+    if (r == 0)
+        r = draft_create(c->engine, name, &gen, err);
+    if (r == 0)
+        *ret_result = json_pack("{s:s, s:I}", "name", name, "generation", (json_int_t)gen);
+    return r;
+}
+
+static int verb_draft_seal(struct call *c, json_t **ret_result, struct error **err)
+{
+    const char *name;
+    uint64_t gen;
+    int r = need_name(c, &name, err);
+
+    if (r == 0)
+        r = draft_seal(c->engine, name, &gen, err);
+    if (r == 0)
+        *ret_result = json_pack("{s:I}", "generation", (json_int_t)gen);
+    return r;
+}
+
+static int verb_draft_drop(struct call *c, json_t **ret_result, struct error **err)
+{
+    const char *name;
+    int r = need_name(c, &name, err);
+
+    if (r == 0)
+        r = draft_drop(c->engine, name, err);
+    if (r == 0)
+        *ret_result = json_object();
+    return r;
+}
+
+const struct verb verbs_draft[] = {
+    {"draft-create", verb_draft_create, " name "},
+    {"draft-seal", verb_draft_seal, " name "},
+    {"draft-drop", verb_draft_drop, " name "},
+    {0},
+};
