@@ -232,15 +232,6 @@ static int root_opened(struct super *s, void *context)
     return 0;
 }
 
-static void read_boot_id(uint8_t id[16])
-{
-    _cleanup_free_ char *text = NULL;
-
-    memset(id, 0, 16);
-    if (fdio_read_file("/proc/sys/kernel/random/boot_id", 64, &text, NULL) == 0)
-        digest_block(text, strlen(text), id);
-}
-
 static int recover(struct engine *e, struct error **err)
 {
     struct store_vm vm = {0};
@@ -263,7 +254,9 @@ static int recover(struct engine *e, struct error **err)
     store_vm_done(&vm);
     if (r < 0)
         return r;
-    read_boot_id(boot_id);
+    r = e->io->ops->boot_id(e->io, boot_id);
+    if (r < 0)
+        return error_set_errno(err, -r, "cannot tell which boot of this machine this is");
     r = superfile_update(&e->super, root_opened, boot_id);
     if (r < 0)
         return error_set_errno(err, -r, "cannot write the superblock of %s", e->store);

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
@@ -252,6 +253,49 @@ static int posix_is_block(struct io *io, int fd)
     return fstat(fd, &st) == 0 && S_ISBLK(st.st_mode);
 }
 
+static int posix_map(struct io *io, const char *path, size_t size, bool create, void **ret_base)
+{
+    _cleanup_close_ int fd = -1;
+    struct stat st;
+    void *base;
+
+    if (create && unlink(path) < 0 && errno != ENOENT)
+        return -errno;
+    fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT | O_EXCL : 0), 0600);
+    if (fd < 0)
+        return -errno;
+    if (create && posix_fallocate(fd, 0, (off_t)size) != 0)
+        return unlink(path), -ENOSPC;
+    if (fstat(fd, &st) < 0 || (size_t)st.st_size != size)
+        return -ESTALE;
+    base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED)
+        return -errno;
+    *ret_base = base;
+    return 0;
+}
+
+static void posix_unmap(struct io *io, void *base, size_t size)
+{
+    munmap(base, size);
+}
+
+static void posix_map_drop(struct io *io, void *base, size_t size)
+{
+    if (madvise(base, size, MADV_REMOVE) < 0)
+        memset(base, 0, size);
+}
+
+static int posix_boot_id(struct io *io, uint8_t ret_id[16])
+{
+    _cleanup_free_ char *text = NULL;
+    int r = fdio_read_file("/proc/sys/kernel/random/boot_id", 64, &text, NULL);
+
+    if (r == 0)
+        digest_block(text, strlen(text), ret_id);
+    return r;
+}
+
 static const struct io_ops posix_ops = {
     .open = posix_open,
     .close = posix_close,
@@ -274,6 +318,11 @@ static const struct io_ops posix_ops = {
     .alignment = posix_alignment,
     .identity = posix_identity,
     .is_block = posix_is_block,
+    .map = posix_map,
+    .unmap = posix_unmap,
+    .map_drop = posix_map_drop,
+    .map_unlink = posix_unlink,
+    .boot_id = posix_boot_id,
 };
 
 static struct io posix_io = {.ops = &posix_ops};

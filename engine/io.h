@@ -66,6 +66,15 @@ struct io_ops {
     int (*identity)(struct io *io, int fd, uint8_t ret_id[16]);
     /* 1: block device, 0: regular file. */
     int (*is_block)(struct io *io, int fd);
+    /* A file mapped into memory, which outlives the process but need not outlive the machine.
+     * create: made anew (an old one goes), zeros, all of it reserved so that no access can fail for
+     * want of space.  Else one that is there: -ENOENT, -ESTALE when its size is another. */
+    int (*map)(struct io *io, const char *path, size_t size, bool create, void **ret_base);
+    void (*unmap)(struct io *io, void *base, size_t size);
+    void (*map_drop)(struct io *io, void *base, size_t size); /* whole pages read as zero */
+    int (*map_unlink)(struct io *io, const char *path);
+    /* 16 bytes that are others after each boot of the machine. */
+    int (*boot_id)(struct io *io, uint8_t ret_id[16]);
     /* A ring of its own for bulk transfers; NULL: ring_new() chooses. */
     int (*ring)(struct io *io, struct ring **ret_ring);
 };

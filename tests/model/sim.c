@@ -467,5 +467,10 @@ const struct io_ops sim_ops = {
     .alignment = sim_alignment,
     .identity = sim_identity,
     .is_block = sim_is_block,
+    .map = sim_map,
+    .unmap = sim_unmap,
+    .map_drop = sim_map_drop,
+    .map_unlink = sim_map_unlink,
+    .boot_id = sim_boot_id,
     .ring = simring_new,
 };

@@ -78,6 +78,7 @@ void sim_power_loss(struct sim *s, enum sim_loss loss)
     for (struct inode *i = s->inodes; i; i = i->next)
         lose_data(s, i, loss);
     lose_names(s, loss);
+    shared_forget(s);
 }
 
 /* ---- from outside ---- */
@@ -106,6 +107,7 @@ void sim_free(struct sim *s)
         name_set(&s->durable_names, s->durable_names->path, NULL);
     while (s->changes)
         change_harden(s, change_take(&s->changes), false);
+    shared_free(s);
     while ((f = s->flights)) {
         s->flights = f->next;
         free(f);

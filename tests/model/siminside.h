@@ -58,6 +58,14 @@ struct open_file {
     bool direct, read_only, locked;
 };
 
+/* A mapped file: survives a kill, not a power loss. */
+struct shared {
+    struct shared *next;
+    char *path; /* NULL: unlinked */
+    size_t size;
+    uint8_t *bytes;
+};
+
 struct sim {
     struct io io;
     struct random random;
@@ -66,6 +74,8 @@ struct sim {
     struct change *changes; /* of names, oldest first */
     struct sim_flight *flights;
     struct open_file files[256];
+    struct shared *shared;
+    unsigned boot; /* counts power losses */
     unsigned next_inode, calls, fault_at, quiet, store_tear;
     uint32_t landing; /* orphaned writes land once in so many calls */
     enum sim_fault fault;
@@ -88,6 +98,16 @@ void inode_write(struct inode *i, uint64_t offset, const uint8_t *bytes, uint64_
 void inode_harden_newest(struct inode *i);
 void inode_harden(struct inode *i);
 void flight_land(struct sim *s, struct sim_flight **at);
+
+/* ---- simmap.c: mapped files ---- */
+
+int sim_map(struct io *io, const char *path, size_t size, bool create, void **ret_base);
+void sim_unmap(struct io *io, void *base, size_t size);
+void sim_map_drop(struct io *io, void *base, size_t size);
+int sim_map_unlink(struct io *io, const char *path);
+int sim_boot_id(struct io *io, uint8_t ret_id[16]);
+void shared_forget(struct sim *s); /* the machine is gone */
+void shared_free(struct sim *s);
 
 /* ---- simname.c: names, and which of them are durable ---- */
 

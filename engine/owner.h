@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One disk in the owner modes (owner-hydrating, owner, failback): the target is read and written by
+ * the guest.  While hydrating, a mask per block says which 4 KiB sub-blocks of the target are not
+ * yet the truth; where a missing block comes from is decided by the newest source layer whose change
+ * set has it: that layer's data if it is there, else the remote source.
+ *
+ *   owner.c        making, ending, the flags
+ *   owner-io.c     reads, writes, zero, trim, extents (T11, T14; engine.md's rules in the comments)
+ *   owner-sync.c   flush by group commit, checkpoints, pruning the activity log (T12, T13)
+ *   owner-open.c   recovery (T19) and the flip's part of it (T10)
+ *   hydrate.c      bringing missing blocks (T15)
+ *
+ * All I/O to the target in owner mode goes through the page cache (target.buffered_fd): mixing it
+ * with O_DIRECT on neighbouring sub-blocks can fail an fdatasync that nothing was wrong with.
+ *
+ * Order per write: gate_enter → activity log → dirty bit → data → masks cleared → gate_leave.
+ */
+#pragma once
+
+#include "engine/actlog.h"
+#include "engine/disk.h"
+#include "engine/gate.h"
+#include "engine/live.h"
+
+#define OWNER_STRIPES 1024
+#define OWNER_STRIPE_BYTES (UINT64_C(1) << 20)
+
+struct engine;
+struct hydrator;
+
+struct owner {
+    struct engine *engine;
+    struct disk *disk;
+    struct map *map;       /* the masks, in live->missing, and the map file */
+    struct live *live;
+    struct actlog *log;
+    struct pagefile planes_file; /* dirty planes, behind the masks in the map file */
+    _Atomic uint32_t *planes_changed, *planes_durable; /* per page of it: sequence numbers */
+    uint32_t plane_pages;
+    struct gate gate;
+    atomic_bool complete;  /* nothing is missing: masks are not looked at any more */
+    struct layer *layers[LAYERS_MAX + 1]; /* local sources of missing blocks, newest first */
+    unsigned layer_count;
+    struct hydrator *hydrator; /* NULL: nothing is missing */
+    pthread_mutex_t stripes[OWNER_STRIPES];
+
+    /* flush: rounds of a group commit */
+    pthread_mutex_t flush_lock;
+    pthread_cond_t flush_ended;
+    uint64_t flush_started, flush_done; /* numbers of rounds */
+    bool flush_running;
+    int flush_result;      /* of the last round */
+
+    atomic_uint guest_requests;      /* under way now */
+    _Atomic uint64_t guest_last_ns;  /* when the last one began (clock_now_ns) */
+};
+
+/* ---- for exports; offsets and lengths in bytes, inside the disk; any thread; 0 or -errno ---- */
+
+int owner_pread(struct owner *owner, void *data, uint32_t length, uint64_t offset);
+int owner_pwrite(struct owner *owner, const void *data, uint32_t length, uint64_t offset,
+                 unsigned flags); /* EXPORT_FUA */
+int owner_zero(struct owner *owner, uint32_t length, uint64_t offset, unsigned flags);
+int owner_trim(struct owner *owner, uint32_t length, uint64_t offset, unsigned flags);
+int owner_flush(struct owner *owner);
+int owner_cache(struct owner *owner, uint32_t length, uint64_t offset);
+int owner_extents(struct owner *owner, uint64_t length, uint64_t offset,
+                  int (*fn)(uint64_t, uint64_t, unsigned, void *), void *context);
+
+/* ---- for hydration ---- */
+
+/* Where the missing parts of a block come from.  *ret_layer and *ret_state (DATA or ZERO) for
+ * OWNER_FROM_LAYER. */
+enum owner_from { OWNER_HERE, OWNER_FROM_LAYER, OWNER_FROM_REMOTE };
+enum owner_from owner_lookup(const struct owner *owner, uint64_t block, struct layer **ret_layer,
+                             enum block_state *ret_state);
+
+/*
+ * T15 for `count` consecutive blocks whose content at the flip is `data` (whole blocks, the last one
+ * of the disk may be short; NULL: zeros): under the stripe lock, writes only what is still missing,
+ * then clears the masks.  digests: DIGEST_SIZE each, or NULL when they are not known.
+ */
+int owner_hydrate(struct owner *owner, uint64_t block, uint32_t count, const void *data,
+                  const uint8_t *digests);
+
+/* Brings what a layer has of these blocks; leaves what only the remote source has. */
+int owner_hydrate_local(struct owner *owner, uint64_t block, uint32_t count);
+
+/* Bytes in blocks with a missing sub-block; those of them that only the remote source has. */
+uint64_t owner_missing_bytes(const struct owner *owner);
+
+/* ---- housekeeping ---- */
+
+/* A flush that nobody waits for: mask pages become durable (every 5 s or 1 GiB while hydrating). */
+int owner_checkpoint(struct owner *owner);
+/* Dirty planes to the map file. */
+int owner_checkpoint_planes(struct owner *owner);
+/* Clears the activity log if the planes are durable and it would shrink: 1: done, 0: not now. */
+int owner_prune(struct owner *owner);
+
+/* ---- dirty planes, for failback ---- */
+
+bool owner_is_dirty(const struct owner *owner, unsigned plane, uint64_t block);
+/* First block >= from that is dirty in the plane, or disk->blocks. */
+uint64_t owner_find_dirty(const struct owner *owner, unsigned plane, uint64_t from);
+uint64_t owner_count_dirty(const struct owner *owner); /* blocks dirty in either plane */
+void owner_clear_dirty(struct owner *owner, unsigned plane, uint64_t block, uint64_t count);
+
+/* ---- life ---- */
+
+/* What the masks of a new epoch begin with; OR of everything that applies. */
+struct owner_begin {
+    uint64_t epoch;
+    const uint8_t *nonce;
+    struct map *initial;       /* INIT's masks, or NULL */
+    struct layer *layers[LAYERS_MAX + 1]; /* newest first: their change sets are missing */
+    unsigned layer_count;
+};
+
+/*
+ * T10.4 for one disk: target durable (all of it is what the masks say), then map, activity log and
+ * live file of the new epoch.  Nothing refers to them before the root does.  References to the layers are taken.
+ */
+int owner_create(struct engine *engine, struct disk *disk, const struct owner_begin *begin,
+                 struct owner **ret_owner);
+
+enum owner_recovery { OWNER_ADOPTED, OWNER_AFTER_POWER_LOSS };
+
+/*
+ * T19 for one disk, layers opened already.  The live file is adopted when the superblock names it;
+ * else, after a power loss (or a clean end), masks and planes come from the map file and the
+ * activity log.  accept_loss: do that also when the same boot's live file is gone.
+ * -EUCLEAN with a sentence: acknowledged writes may be lost, an operator must decide.
+ */
+int owner_recover(struct engine *engine, struct disk *disk, bool accept_loss,
+                  const uint8_t new_nonce[LIVE_NONCE_SIZE], struct owner **ret_owner,
+                  enum owner_recovery *ret_how, struct error **err);
+
+/* T16: everything is here: checkpoint, then the caller writes the root (mode owner, no layers) and
+ * calls owner_completed(), which lets go of layers and masks. */
+bool owner_is_complete(const struct owner *owner); /* masks are all 0 */
+void owner_completed(struct owner *owner);
+
+/* Ends it: unmaps, closes.  unlink_live: the live file goes as well (a clean end). NULL is fine. */
+void owner_free(struct owner *owner, bool unlink_live);
