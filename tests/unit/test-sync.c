@@ -6,6 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/iszero.h"
 #include "tests/model/fixture.h"
 
 static struct fixture *f;
@@ -76,6 +77,32 @@ static void a_layer_whose_checkpoint_failed_is_dropped(void **state)
     assert_null(f->engine->disks[0].loading);
 }
 
+/* What the digests say must be true of the point in time that is copied now: later compares
+ * believe them. */
+static void digests_of_another_point_do_not_outlive_a_power_loss(void **state)
+{
+    static const struct sync_source later[] = {{"sda", "mem:1/0", NULL}, {"sdb", "mem:1/1", NULL}};
+    struct sync_request q = {.sources = later, .source_count = 2, .snapshot = "b"};
+    const uint8_t *digests;
+    uint64_t size;
+
+    begin("a");
+    assert_int_equal(sync_checkpoint(&sync_state, 0), 0);
+    sync_close(&sync_state);
+    memsource_point(f->source);
+    memset(&sync_state, 0, sizeof(sync_state));
+    assert_int_equal(sync_open(&sync_state, f->engine, &q, NULL), 0);
+    assert_int_equal(sync_prepare(&sync_state, NULL), 0);
+    sync_close(&sync_state);
+    sim_die(f->sim);
+    engine_close(steal_ptr(f->engine));
+    sim_power_loss(f->sim, SIM_LOSE_ALL);
+    assert_int_equal(fixture_restart(f, NULL), 0);
+    assert_string_equal(superfile_get(&f->engine->super).snapshot, "b");
+    digests = sim_file(f->sim, "/store/vm/sda/dig", &size);
+    assert_true(is_zero(digests, size));
+}
+
 static void a_disk_that_shrank_is_refused(void **state)
 {
     _cleanup_error_ struct error *e = NULL;
@@ -122,6 +149,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_checkpoint_that_failed_is_not_tried_again),
         TEST(a_layer_whose_checkpoint_failed_is_dropped),
+        TEST(digests_of_another_point_do_not_outlive_a_power_loss),
         TEST(a_disk_that_shrank_is_refused),
         TEST(a_delta_that_does_not_fit_is_refused_before_it_begins),
         TEST(layers_that_a_reader_keeps_stop_at_a_limit),
