@@ -30,6 +30,7 @@ enum plant {
     PLANT_FLIP_READERS_STAY,     /* T10 without ending the readers of the mirror */
     PLANT_NO_FENCE,              /* start without waiting for the writes of a dead engine */
     PLANT_RESTART_NO_SYNC,       /* start without making durable what a dead engine wrote */
+    PLANT_OLD_DIGESTS_STAY,      /* a new initial copy begins before the old digests are gone */
     PLANT_MAX
 };
 

@@ -278,8 +278,13 @@ static int sim_truncate(struct io *io, int fd, uint64_t size)
 
     if (!f || size > s->file_max)
         return f ? -EFBIG : -EBADF;
-    if (r == 0 || effect != EFFECT_NONE)
-        image_resize(&f->inode->now, size);
+    if (r < 0 && effect == EFFECT_NONE)
+        return r;
+    /* What is cut off does not come back when the file grows again, not even after a power loss
+     * that an fdatasync has preceded. */
+    if (size < f->inode->now.size)
+        inode_write(f->inode, size, NULL, f->inode->now.size - size);
+    image_resize(&f->inode->now, size);
     return r;
 }
 
