@@ -17,7 +17,8 @@
  * ----         ----                                   ------
  * status       -                                      see "status object" in docs/FORMATS.md
  * sync         disks: [{name, uri, bitmap?}],         {generation, passes: [{disk, bytes, zero_bytes,
- *              snapshot?, compare?: bool,              changed_bytes, seconds}], already: bool}
+ *              snapshot?, compare?: bool or            changed_bytes, seconds}], already: bool}
+ *              "digest" | "bytes" (true: digest),
  *              connections?: N                        uri: NBD URI; bitmap: meta context with the
  *                                                     changes since the current generation (without it
  *                                                     a delta is a full compare).  All disks of the VM

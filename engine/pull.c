@@ -225,9 +225,11 @@ static int classify(struct puller *q, struct pull_buf *buf)
         digest_block(data, length, digests[i]);
         buf->states[i] = is_zero(data, length) ? BLOCK_ZERO : BLOCK_DATA;
         if (p->compare) {
-            r = view_pread(p->compare, p->disk, q->scratch, length, (first + i) * BLOCK_SIZE);
-            if (r == 0 && memcmp(data, q->scratch, length) == 0)
+            r = view_holds(p->compare, p->disk, first + i, data, digests[i], p->compare_bytes,
+                           q->scratch);
+            if (r == 1)
                 buf->states[i] = BLOCK_UNCHANGED;
+            r = MIN(r, 0);
         }
     }
     if (r == 0 && p->layer)

@@ -24,6 +24,7 @@ struct pull {
     struct disk *disk;
     struct layer *layer;  /* NULL: into the target, by disk->map */
     struct view *compare; /* not NULL: blocks equal to this view are left out of the layer */
+    bool compare_bytes;   /* ... by their bytes, not by the digests that were kept */
     bool allocate_ahead;  /* reserve space in front of the writes */
 
     pthread_mutex_t lock;

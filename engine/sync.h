@@ -20,6 +20,7 @@ struct sync_request {
     unsigned source_count;
     const char *snapshot; /* identity of the point in time */
     bool compare;         /* ignore bitmaps: compare everything */
+    bool compare_bytes;   /* a compare reads the mirror and trusts no digest */
     unsigned connections; /* per disk; 0: 4 */
 };
 

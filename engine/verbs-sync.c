@@ -3,6 +3,18 @@
 #include "engine/draft.h"
 #include "engine/verbcall.h"
 
+/* true or "digest", "bytes", false or nothing. */
+static int parse_compare(const struct call *c, struct sync_request *q, struct error **err)
+{
+    const char *how = text_arg(c, "compare");
+
+    q->compare = how || json_is_true(json_object_get(c->args, "compare"));
+    q->compare_bytes = how && strcmp(how, "bytes") == 0;
+    if (how && !q->compare_bytes && strcmp(how, "digest") != 0)
+        return error_set(err, EINVAL, "compare is 'digest' or 'bytes', not '%s'", how);
+    return 0;
+}
+
 static int parse_sync(const struct call *c, struct sync_source sources[DISKS_MAX],
                       struct sync_request *q, struct error **err)
 {
@@ -10,12 +22,13 @@ static int parse_sync(const struct call *c, struct sync_source sources[DISKS_MAX
 
     q->sources = sources;
     q->snapshot = text_arg(c, "snapshot");
-    q->compare = json_is_true(json_object_get(c->args, "compare"));
     if (connections < 0 || connections > 16)
         return error_set(err, EINVAL, "connections must be 1 to 16");
     q->connections = (unsigned)connections;
     if (q->snapshot && (!*q->snapshot || strlen(q->snapshot) > SNAPSHOT_ID_MAX))
         return error_set(err, EINVAL, "a snapshot id has 1 to %d bytes", SNAPSHOT_ID_MAX);
+    if (parse_compare(c, q, err) < 0)
+        return -EINVAL;
     return parse_sources(c, sources, &q->source_count, err);
 }
 

@@ -142,7 +142,8 @@ static const struct arg {
     {"name", "text", {JSON_STRING, JSON_STRING}},
     {"snapshot", "text", {JSON_STRING, JSON_STRING}},
     {"disks", "a list", {JSON_ARRAY, JSON_ARRAY}},
-    {"compare", "true or false", {JSON_TRUE, JSON_FALSE}},
+    {"compare", "true, false, \"digest\" or \"bytes\"", {JSON_TRUE, JSON_FALSE}},
+    {"compare", "true, false, \"digest\" or \"bytes\"", {JSON_STRING, JSON_STRING}},
     {"connections", "a whole number", {JSON_INTEGER, JSON_INTEGER}},
     {"grace_s", "a number", {JSON_INTEGER, JSON_REAL}},
     {"key", "text", {JSON_STRING, JSON_STRING}},
@@ -152,14 +153,18 @@ static const struct arg {
 /* One of the wrong kind must not be taken for one that is absent. */
 static int check_kind(const char *name, const json_t *value, struct error **err)
 {
+    const char *kind = NULL;
+
     for (size_t i = 0; i < ARRAY_SIZE(arg_kinds); i++) {
         const struct arg *a = &arg_kinds[i];
 
-        if (strcmp(a->name, name) == 0 && json_typeof(value) != a->types[0] &&
-            json_typeof(value) != a->types[1])
-            return error_set(err, EINVAL, "argument '%s' must be %s", name, a->kind);
+        if (strcmp(a->name, name) != 0)
+            continue;
+        if (json_typeof(value) == a->types[0] || json_typeof(value) == a->types[1])
+            return 0;
+        kind = a->kind;
     }
-    return 0;
+    return kind ? error_set(err, EINVAL, "argument '%s' must be %s", name, kind) : 0;
 }
 
 static int check_args(const struct verb *v, const json_t *args, struct error **err)

@@ -50,21 +50,11 @@ struct verifier {
 
 /* ---- what is compared ---- */
 
-static int stored_digest(struct verifier *v, struct disk *d, uint64_t block,
-                         uint8_t digest[DIGEST_SIZE])
-{
-    enum block_state state = BLOCK_UNCHANGED;
-    struct layer *l = view_lookup(v->view, d, block, &state);
-
-    return io_read(d->io, l ? l->digest_fd : d->digest_fd, digest, DIGEST_SIZE,
-                   block * DIGEST_SIZE);
-}
-
 static int expected_digest(struct verifier *v, struct disk *d, uint64_t block,
                            uint8_t digest[DIGEST_SIZE])
 {
     uint32_t length = disk_block_length(d, block);
-    int r = stored_digest(v, d, block, digest);
+    int r = view_digest(v->view, d, block, digest);
 
     if (r < 0 || !is_zero(digest, DIGEST_SIZE))
         return r;

@@ -2,6 +2,7 @@
 #include "engine/view.h"
 
 #include "base/align.h"
+#include "base/iszero.h"
 #include "engine/vm.h"
 
 static void fill_disk(struct view_disk *vd, const struct disk *d, uint64_t gen)
@@ -201,4 +202,29 @@ int view_extents(struct view *v, struct disk *d, uint64_t length, uint64_t offse
         length -= p.length;
     }
     return r;
+}
+
+int view_digest(const struct view *v, const struct disk *d, uint64_t block,
+                uint8_t digest[DIGEST_SIZE])
+{
+    enum block_state state = BLOCK_UNCHANGED;
+    struct layer *l = view_lookup(v, d, block, &state);
+
+    return io_read(d->io, l ? l->digest_fd : d->digest_fd, digest, DIGEST_SIZE,
+                   block * DIGEST_SIZE);
+}
+
+int view_holds(struct view *v, struct disk *d, uint64_t block, const void *data,
+               const uint8_t digest[DIGEST_SIZE], bool bytes, void *scratch)
+{
+    uint32_t length = disk_block_length(d, block);
+    uint8_t kept[DIGEST_SIZE] = {0};
+    int r = bytes ? 0 : view_digest(v, d, block, kept);
+
+    if (r < 0)
+        return r;
+    if (!is_zero(kept, DIGEST_SIZE))
+        return memcmp(kept, digest, DIGEST_SIZE) == 0;
+    r = view_pread(v, d, scratch, length, block * BLOCK_SIZE);
+    return r < 0 ? r : memcmp(scratch, data, length) == 0;
 }

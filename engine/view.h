@@ -48,3 +48,15 @@ int view_extents(struct view *view, struct disk *disk, uint64_t length, uint64_t
  * for a layer. */
 struct layer *view_lookup(const struct view *view, const struct disk *disk, uint64_t block,
                           enum block_state *ret_state);
+
+/* The digest kept of a block; all zero: unknown. */
+int view_digest(const struct view *view, const struct disk *disk, uint64_t block,
+                uint8_t ret_digest[DIGEST_SIZE]);
+
+/*
+ * Does `block` hold `data` (disk_block_length() bytes with this digest)?  Told by the digest that was
+ * kept when the block landed; by reading the block where none is known, or with `bytes`.
+ * scratch: BLOCK_SIZE bytes.  1, 0 or -errno.
+ */
+int view_holds(struct view *view, struct disk *disk, uint64_t block, const void *data,
+               const uint8_t digest[DIGEST_SIZE], bool bytes, void *scratch);

@@ -12,8 +12,9 @@ const char engine_usage[] =
     "\n"
     "  create STORE --disk NAME=TARGET[:SIZE]... [--name VM]   make a store for a VM's disks\n"
     "  serve STORE [--nbd-socket PATH]        run the engine in the foreground (NBD and control)\n"
-    "  sync STORE NAME=NBD-URI... [--bitmap NAME=CONTEXT]... [--snapshot ID] [--compare]\n"
-    "                        [--connections N]    bring all disks to the source's point in time\n"
+    "  sync STORE NAME=NBD-URI... [--bitmap NAME=CONTEXT]... [--snapshot ID]\n"
+    "                        [--compare [--bytes]] [--connections N]\n"
+    "                                         bring all disks to the source's point in time\n"
     "  status STORE                           mode, generation, disks, what is going on\n"
     "  cancel STORE                           stop the running sync; it can be resumed\n"
     "  draft create|seal|drop STORE NAME      a writable layer over the latest generation\n"
@@ -39,6 +40,7 @@ enum {
     OPT_BITMAP,
     OPT_SNAPSHOT,
     OPT_COMPARE,
+    OPT_BYTES,
     OPT_CONNECTIONS,
     OPT_GRACE,
     OPT_DATA,
@@ -57,6 +59,7 @@ static const struct option long_options[] = {
     {"bitmap", required_argument, NULL, OPT_BITMAP},
     {"snapshot", required_argument, NULL, OPT_SNAPSHOT},
     {"compare", no_argument, NULL, OPT_COMPARE},
+    {"bytes", no_argument, NULL, OPT_BYTES},
     {"connections", required_argument, NULL, OPT_CONNECTIONS},
     {"grace", required_argument, NULL, OPT_GRACE},
     {"sample", required_argument, NULL, OPT_SAMPLE},
@@ -127,6 +130,9 @@ static int take_option(struct engine_args *a, int option, const char *value, str
         return 0;
     case OPT_COMPARE:
         a->compare = true;
+        return 0;
+    case OPT_BYTES:
+        a->compare_bytes = true;
         return 0;
     case OPT_CONNECTIONS:
         return parse_connections(value, &a->connections, err);

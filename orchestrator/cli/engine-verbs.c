@@ -280,8 +280,8 @@ static json_t *sync_request(const struct engine_args *a)
     json_object_set_new(q, "disks", disks);
     if (a->snapshot)
         json_object_set_new(q, "snapshot", json_string(a->snapshot));
-    if (a->compare)
-        json_object_set_new(q, "compare", json_true());
+    if (a->compare || a->compare_bytes)
+        json_object_set_new(q, "compare", json_string(a->compare_bytes ? "bytes" : "digest"));
     if (a->connections > 0)
         json_object_set_new(q, "connections", json_integer(a->connections));
     return q;

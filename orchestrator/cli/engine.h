@@ -28,6 +28,7 @@ struct engine_args {
     double grace_s;              /* < 0: the engine's default */
     long connections;            /* 0: the engine's default */
     bool compare;
+    bool compare_bytes;          /* sync: compare bytes, not digests */
     double sample_percent;       /* verify */
     const char *key, *output;    /* manifest */
     const char *public_key;      /* verify-manifest */

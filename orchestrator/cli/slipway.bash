@@ -13,7 +13,7 @@ _slipway_engine() {
     case ${COMP_WORDS[2]} in
     create) words+=" --disk --name" ;;
     serve) words+=" --nbd-socket" ;;
-    sync) words+=" --bitmap --snapshot --compare --connections" ;;
+    sync) words+=" --bitmap --snapshot --compare --bytes --connections" ;;
     verify) words+=" --sample" ;;
     flip | detach) words+=" --grace" ;;
     manifest) words+=" --key --output" ;;

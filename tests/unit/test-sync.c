@@ -103,6 +103,59 @@ static void digests_of_another_point_do_not_outlive_a_power_loss(void **state)
     assert_true(is_zero(digests, size));
 }
 
+static uint64_t compared(const char *snapshot, bool bytes)
+{
+    static const struct sync_source sources[] = {{"sda", "mem:1/0", NULL},
+                                                 {"sdb", "mem:1/1", NULL}};
+    struct sync_request q = {.sources = sources, .source_count = 2, .snapshot = snapshot,
+                             .compare = true, .compare_bytes = bytes};
+    uint64_t same = 0;
+
+    memset(&sync_state, 0, sizeof(sync_state));
+    assert_int_equal(sync_open(&sync_state, f->engine, &q, NULL), 0);
+    assert_int_equal(sync_prepare(&sync_state, NULL), 0);
+    for (unsigned d = 0; d < 2; d++) {
+        struct puller *p = NULL;
+        int r;
+
+        assert_int_equal(puller_new(&sync_state.disks[d].pull, sync_state.disks[d].reader, &p), 0);
+        while ((r = puller_step(p)) > PULL_DONE)
+            if (r == PULL_WAIT)
+                puller_wait(p);
+        assert_int_equal(r, PULL_DONE);
+        puller_free(p);
+        same += sync_state.disks[d].pull.same_bytes;
+    }
+    assert_int_equal(sync_commit(&sync_state, NULL), 0);
+    sync_close(&sync_state);
+    return same;
+}
+
+/* A digest decides without the mirror being read; one that nobody kept does not. */
+static void a_compare_believes_digests_unless_told_otherwise(void **state)
+{
+    struct disk *d = &f->engine->disks[0];
+    uint8_t block[BLOCK_SIZE] = {1}, none[DIGEST_SIZE] = {0};
+    uint64_t same;
+
+    for (int i = 0; i < 40; i++)
+        memsource_write(f->source, 70 + (uint64_t)i);
+    assert_true(fixture_sync(f, -1, NULL) >= 0);
+    memsource_point(f->source);
+    same = compared("digest", false);
+    assert_true(same >= 4 * BLOCK_SIZE);
+    /* A block rots.  Its digest is as it was. */
+    assert_int_equal(io_write(d->io, d->target.buffered_fd, block, BLOCK_SIZE, 0, false), 0);
+    assert_int_equal(compared("again", false), same);
+    assert_int_equal(compared("bytes", true), same - BLOCK_SIZE);
+    fixture_fold(f);
+    assert_int_equal(compared("healed", true), same);
+    assert_int_equal(io_write(d->io, d->target.buffered_fd, block, BLOCK_SIZE, 0, false), 0);
+    assert_int_equal(io_write(d->io, d->digest_fd, none, DIGEST_SIZE, 0, false), 0);
+    fixture_fold(f);
+    assert_int_equal(compared("unknown", false), same - BLOCK_SIZE);
+}
+
 static void a_disk_that_shrank_is_refused(void **state)
 {
     _cleanup_error_ struct error *e = NULL;
@@ -150,6 +203,7 @@ int main(void)
         TEST(a_checkpoint_that_failed_is_not_tried_again),
         TEST(a_layer_whose_checkpoint_failed_is_dropped),
         TEST(digests_of_another_point_do_not_outlive_a_power_loss),
+        TEST(a_compare_believes_digests_unless_told_otherwise),
         TEST(a_disk_that_shrank_is_refused),
         TEST(a_delta_that_does_not_fit_is_refused_before_it_begins),
         TEST(layers_that_a_reader_keeps_stop_at_a_limit),
