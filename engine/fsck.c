@@ -419,12 +419,14 @@ static void judge_bytes(struct bytes *b)
              "in all %" PRIu64 " blocks of 64 KiB are not what was written", b->bad_blocks);
 }
 
+#define FETCH_AGAIN "sync with --compare --bytes: it fetches what differs from the source"
+
 static void check_layer_bytes(struct fsck *f, const struct disk *d, const struct layer *l)
 {
     _cleanup_free_ char *path = str_format("%s.data", l->stem);
     struct bytes b = {.fsck = f, .disk = d, .path = path, .data_fd = l->read_fd,
                       .digest_fd = l->digest_fd, .only = l,
-                      .action = "sync with --compare: it fetches what differs from the source"};
+                      .action = FETCH_AGAIN};
 
     judge_bytes(&b);
 }
@@ -435,9 +437,7 @@ static void check_target_bytes(struct fsck *f, const struct disk *d, const struc
     _cleanup_free_ char *digests = str_format("%s/dig", d->folder);
     struct bytes b = {.fsck = f, .disk = d, .path = d->target_path, .data_fd = fd, .map = map,
                       .skip = sd->folding && d->layer_count ? d->layers[0] : NULL,
-                      .action = map ? "make a new store and sync again"
-                                    : "sync with --compare: it fetches what differs from the "
-                                      "source"};
+                      .action = map ? "make a new store and sync again" : FETCH_AGAIN};
 
     b.digest_fd = f->io->ops->open(f->io, digests, IO_RDONLY);
     if (b.digest_fd < 0)
