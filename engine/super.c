@@ -87,7 +87,7 @@ static bool super_plausible(const struct super *s)
 {
     if (s->mode <= 0 || s->mode >= _MODE_MAX || s->disk_count == 0 || s->disk_count > DISKS_MAX)
         return false;
-    if (s->flags & ~SUPER_LOCAL_CHANGES || s->clean > 1)
+    if (s->flags & ~(SUPER_LOCAL_CHANGES | SUPER_PUSH) || s->clean > 1)
         return false;
     for (unsigned i = 0; i < s->disk_count; i++) {
         const struct super_disk *d = &s->disks[i];

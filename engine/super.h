@@ -27,6 +27,7 @@ const char *store_mode_name(enum store_mode mode);
 
 #define SUPER_DISK_EMPTY 1   /* the target was made by us, empty: what was not written reads zero */
 #define SUPER_LOCAL_CHANGES 1 /* a draft was committed: no more deltas from the source */
+#define SUPER_PUSH 4          /* init: clients of the engine bring the copy, no sync does */
 #define NO_GENERATION UINT64_MAX
 
 struct super_disk {

@@ -8,6 +8,7 @@
 #include "base/align.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "engine/generation.h"
 #include "engine/plant.h"
 
 #define CONNECT_TIMEOUT_NS (30 * NS_PER_S)
@@ -110,26 +111,13 @@ int sync_open(struct sync *s, struct engine *e, const struct sync_request *q, st
     return r;
 }
 
-static int drop_loading(struct disk *d)
-{
-    struct layer *l = d->loading;
-    int r;
-
-    if (!l)
-        return 0;
-    d->loading = NULL;
-    r = layer_unlink(d->io, l->stem);
-    layer_unref(l);
-    return r;
-}
-
 void sync_close(struct sync *s)
 {
     for (unsigned i = 0; i < s->disk_count; i++) {
         struct sync_disk *sd = &s->disks[i];
 
         if (sd->tainted)
-            drop_loading(sd->disk);
+            generation_drop_loading(sd->disk);
         reader_close(sd->reader);
         if (sd->pull_ready)
             pull_done(&sd->pull);
@@ -143,72 +131,6 @@ void sync_close(struct sync *s)
 }
 
 /* ---- initial sync ---- */
-
-struct restart {
-    const char *snapshot;
-    bool fresh_maps; /* another point in time: what is here does not count */
-};
-
-static int root_restart(struct super *root, void *context)
-{
-    const struct restart *x = context;
-
-    snprintf(root->snapshot, sizeof(root->snapshot), "%s", x->snapshot);
-    for (unsigned i = 0; x->fresh_maps && i < root->disk_count; i++) {
-        root->disks[i].map_epoch++;
-        root->disks[i].flags &= (uint8_t)~SUPER_DISK_EMPTY;
-    }
-    return 0;
-}
-
-static int fresh_map(struct disk *d, uint64_t epoch)
-{
-    _cleanup_free_ char *path = disk_map_path(d, epoch);
-    struct map *map = NULL;
-    int r;
-
-    d->io->ops->unlink(d->io, path); /* of an attempt that did not reach its root write */
-    r = map_create(d->io, path, d->folder, epoch, d->blocks, &map);
-    if (r < 0)
-        return r;
-    /* Digests of the other point in time must not be taken for those of blocks that are only zeroed
-     * here; with size 0 and back they are all unknown.  Durable before the root that begins anew:
-     * compares believe them. */
-    r = d->io->ops->truncate(d->io, d->digest_fd, 0);
-    if (r == 0)
-        r = d->io->ops->truncate(d->io, d->digest_fd, d->blocks * DIGEST_SIZE);
-    if (r == 0 && !plant(PLANT_OLD_DIGESTS_STAY))
-        r = io_fdatasync(d->io, d->digest_fd);
-    if (r < 0) {
-        map_free(map);
-        return r;
-    }
-    map_free(d->map);
-    d->map = map;
-    d->target_empty = false;
-    return 0;
-}
-
-/* The initial copy is of one point in time.  Another one starts it over. */
-static int prepare_initial(struct sync *s, struct error **err)
-{
-    struct engine *e = s->engine;
-    struct super root = superfile_get(&e->super);
-    struct restart x = {.snapshot = s->snapshot};
-    int r = 0;
-
-    if (strcmp(root.snapshot, s->snapshot) == 0 || plant(PLANT_RESUME_OTHER_SNAPSHOT))
-        return 0;
-    x.fresh_maps = root.snapshot[0] != '\0';
-    for (unsigned i = 0; r == 0 && x.fresh_maps && i < e->disk_count; i++)
-        r = fresh_map(&e->disks[i], root.disks[i].map_epoch + 1);
-    if (r == 0) {
-        r = superfile_update(&e->super, root_restart, &x);
-        if (r < 0)
-            engine_fail(e);
-    }
-    return r < 0 ? error_set_errno(err, -r, "cannot begin the initial sync in %s", e->store) : 0;
-}
 
 struct zero_walk {
     struct sync *sync;
@@ -367,7 +289,7 @@ static int begin_layer(struct sync *s, struct sync_disk *sd, struct error **err)
         r = layer_begin(d->loading, d->folder);
     if (r < 0) {
         error_set_errno(err, -r, "cannot begin a layer for disk %s in %s", d->name, d->folder);
-        drop_loading(d);
+        generation_drop_loading(d);
     }
     return r;
 }
@@ -379,7 +301,7 @@ static int prepare_delta_disk(struct sync *s, struct sync_disk *sd, struct error
     int r = 0;
 
     if (l && strcmp(l->snapshot, s->snapshot) != 0 && !plant(PLANT_RESUME_OTHER_SNAPSHOT)) {
-        r = drop_loading(sd->disk);
+        r = generation_drop_loading(sd->disk);
         l = NULL;
     }
     if (r < 0)
@@ -395,22 +317,11 @@ static int prepare_delta_disk(struct sync *s, struct sync_disk *sd, struct error
     return 0;
 }
 
-static int check_layer_room(struct engine *e, struct error **err)
-{
-    LOCK_FOR_SCOPE(&e->lock);
-    for (unsigned i = 0; i < e->disk_count; i++)
-        if (e->disks[i].layer_count >= LAYERS_MAX)
-            return error_set(err, EBUSY,
-                             "disk %s has %d layers that cannot be folded because a reader holds "
-                             "an old generation; close it and sync again", e->disks[i].name,
-                             LAYERS_MAX);
-    return 0;
-}
-
 int sync_prepare(struct sync *s, struct error **err)
 {
     struct engine *e = s->engine;
-    int r = s->initial ? prepare_initial(s, err) : check_layer_room(e, err);
+    int r = s->initial ? generation_begin_initial(e, s->snapshot, false, err)
+                       : generation_check_room(e, err);
 
     if (r == 0 && !s->initial) {
         r = view_get(e, NO_GENERATION, &s->base);
@@ -453,94 +364,22 @@ int sync_checkpoint(struct sync *s, unsigned index)
 
 /* ---- commit ---- */
 
-static int root_initial_done(struct super *root, void *context)
-{
-    root->mode = MODE_MIRROR;
-    root->cur_gen = 0;
-    for (unsigned i = 0; i < root->disk_count; i++) {
-        root->disks[i].base_gen = 0;
-        root->disks[i].map_epoch = 0;
-        root->disks[i].flags &= (uint8_t)~SUPER_DISK_EMPTY;
-    }
-    return 0;
-}
-
-static int root_add_layers(struct super *root, void *context)
-{
-    const struct sync *s = context;
-
-    root->cur_gen++;
-    snprintf(root->snapshot, sizeof(root->snapshot), "%s", s->snapshot);
-    for (unsigned i = 0; i < root->disk_count; i++) {
-        struct super_disk *d = &root->disks[i];
-
-        if (d->layer_count >= LAYERS_MAX)
-            return -EBUSY;
-        d->layers[d->layer_count++] = root->cur_gen;
-    }
-    return 0;
-}
-
 static int commit_initial(struct sync *s)
 {
-    struct engine *e = s->engine;
     int r = 0;
 
     for (unsigned i = 0; r == 0 && !plant(PLANT_INIT_NO_CHECKPOINT) && i < s->disk_count; i++)
         r = sync_checkpoint(s, i);
-    if (r == 0)
-        r = superfile_update(&e->super, root_initial_done, NULL);
-    if (r < 0) {
-        engine_fail(e);
-        return r;
-    }
-    pthread_mutex_lock(&e->lock);
-    e->mode = MODE_MIRROR;
-    e->cur_gen = 0;
-    for (unsigned i = 0; i < e->disk_count; i++)
-        e->disks[i].oldest_readable = 0;
-    r = engine_publish_locked(e);
-    pthread_mutex_unlock(&e->lock);
-    for (unsigned i = 0; i < s->disk_count; i++) {
-        struct disk *d = s->disks[i].disk;
-        struct super none = superfile_get(&e->super);
-
-        map_free(d->map);
-        d->map = NULL;
-        disk_sweep(d, &none); /* the map file; what stays goes at the next start */
-    }
-    s->generation = 0;
-    return r;
+    return r < 0 ? r : generation_commit_initial(s->engine);
 }
 
 static int commit_delta(struct sync *s)
 {
-    struct engine *e = s->engine;
-    int r = 0;
+    struct disk *bad = NULL;
+    int r = generation_commit_layers(s->engine, s->snapshot, &bad);
 
-    for (unsigned i = 0; r == 0 && !plant(PLANT_COMMIT_BEFORE_SEAL) && i < s->disk_count; i++) {
-        r = layer_seal(s->disks[i].disk->loading);
-        s->disks[i].tainted = r < 0;
-    }
-    if (r < 0)
-        return r;
-    r = superfile_update(&e->super, root_add_layers, s);
-    if (r < 0)
-        engine_fail(e);
-    for (unsigned i = 0; r == 0 && plant(PLANT_COMMIT_BEFORE_SEAL) && i < s->disk_count; i++)
-        r = layer_seal(s->disks[i].disk->loading);
-    if (r < 0)
-        return r;
-    pthread_mutex_lock(&e->lock);
-    e->cur_gen++;
-    for (unsigned i = 0; i < s->disk_count; i++) {
-        struct disk *d = s->disks[i].disk;
-
-        d->layers[d->layer_count++] = steal_ptr(d->loading);
-    }
-    r = engine_publish_locked(e);
-    s->generation = e->cur_gen;
-    pthread_mutex_unlock(&e->lock);
+    for (unsigned i = 0; i < s->disk_count; i++)
+        s->disks[i].tainted |= s->disks[i].disk == bad;
     return r;
 }
 
@@ -550,6 +389,7 @@ int sync_commit(struct sync *s, struct error **err)
 
     s->phase = "seal";
     r = s->initial ? commit_initial(s) : commit_delta(s);
+    s->generation = s->engine->cur_gen;
     if (r < 0)
         return error_set_errno(err, -r,
                                "cannot commit the generation in %s; the last one is intact, see to "
