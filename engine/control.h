@@ -38,6 +38,9 @@
  *                                                      PEM file to sign with.  Progress phase "hash"
  * cancel       -                                      {cancelled: bool}  stops sync, verify, manifest; what is
  *                                                     durable stays and is resumed by the same snapshot
+ * limit        disk?, source_bytes_s?,                {vm: {the four}, disks: {NAME: {the four}}}: the limits of
+ *              source_iops?, target_bytes_s?,         background work, of one disk or of the VM; absent:
+ *              target_iops?                           unchanged, 0: unlimited.  At any time, at once, durable
  * flip         grace_s?: N                            {mode: "owner", generation}; folds all layers
  *                                                     first (progress phase "fold"), ends read-only
  *                                                     connections after grace_s (default 2)

@@ -252,6 +252,8 @@ static int recover(struct engine *e, struct error **err)
     }
     e->vm_name = str_dup(vm.name);
     store_vm_done(&vm);
+    if (r == 0)
+        r = engine_limits_open(e, err);
     if (r < 0)
         return r;
     r = e->io->ops->boot_id(e->io, boot_id);
@@ -288,7 +290,10 @@ int engine_open_with(const struct engine_options *options, struct io *io,
     pthread_mutex_init(&e->lock, NULL);
     pthread_mutex_init(&e->fold_lock, NULL);
     pthread_cond_init(&e->changed, NULL);
-    r = recover(e, err);
+    pthread_mutex_init(&e->limit_lock, NULL);
+    yield_init(&e->yield);
+    e->limits = limits_new();
+    r = e->limits ? recover(e, err) : error_set_errno(err, ENOMEM, "cannot open %s", e->store);
     if (r < 0) {
         engine_close(e);
         return r;
@@ -338,5 +343,7 @@ void engine_close(struct engine *e)
     free(e->store);
     free(e->control_path);
     free(e->vm_name);
+    limits_free(e->limits);
+    yield_done(&e->yield);
     free(e);
 }

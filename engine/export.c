@@ -170,13 +170,25 @@ uint32_t export_minimum_block(const struct export *x)
 
 int export_pread(struct export *x, void *data, uint32_t length, uint64_t offset)
 {
-    return x->ops->pread(x, data, length, offset);
+    uint64_t began = yield_begin(&x->engine->yield);
+    int r = x->ops->pread(x, data, length, offset);
+
+    yield_end(&x->engine->yield, began);
+    return r;
 }
 
 int export_pwrite(struct export *x, const void *data, uint32_t length, uint64_t offset,
                   unsigned flags)
 {
-    return x->ops->pwrite ? x->ops->pwrite(x, data, length, offset, flags) : -EROFS;
+    uint64_t began;
+    int r;
+
+    if (!x->ops->pwrite)
+        return -EROFS;
+    began = yield_begin(&x->engine->yield);
+    r = x->ops->pwrite(x, data, length, offset, flags);
+    yield_end(&x->engine->yield, began);
+    return r;
 }
 
 int export_zero(struct export *x, uint32_t length, uint64_t offset, unsigned flags)
@@ -193,7 +205,15 @@ int export_trim(struct export *x, uint32_t length, uint64_t offset, unsigned fla
 
 int export_flush(struct export *x)
 {
-    return x->ops->flush ? x->ops->flush(x) : 0;
+    uint64_t began;
+    int r;
+
+    if (!x->ops->flush)
+        return 0;
+    began = yield_begin(&x->engine->yield);
+    r = x->ops->flush(x);
+    yield_end(&x->engine->yield, began);
+    return r;
 }
 
 int export_cache(struct export *x, uint32_t length, uint64_t offset)

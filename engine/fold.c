@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "base/align.h"
+#include "base/clock.h"
 #include "engine/plant.h"
 
 #define FOLD_CHUNK (UINT64_C(1) << 20)
@@ -190,10 +191,21 @@ static int fold_zero(struct fold *f, uint64_t block, uint32_t count)
     return io_zero(t->io, t->fd, offset, length, t->block_device ? IO_ZERO_KEEP : IO_ZERO_PUNCH);
 }
 
-/* Starts the next run of blocks in the same state. */
+static uint64_t run_end(const struct fold *f, uint64_t block)
+{
+    uint64_t chunk = limit_chunk(f->engine->limits, f->disk->index, LIMIT_TARGET, FOLD_CHUNK);
+    uint64_t end = block + 1;
+
+    while (end < f->disk->blocks && end - block < chunk / BLOCK_SIZE &&
+           layer_state(f->layer, end) == layer_state(f->layer, block))
+        end++;
+    return end;
+}
+
+/* Starts the next run of blocks in the same state, unless a limit keeps it back. */
 static int start_run(struct fold *f)
 {
-    uint64_t block = layer_find(f->layer, f->cursor, LAYER_IN_SET), end = block + 1;
+    uint64_t block = layer_find(f->layer, f->cursor, LAYER_IN_SET), end;
     enum block_state state;
     struct fold_buf *b;
     int r;
@@ -202,9 +214,11 @@ static int start_run(struct fold *f)
     if (block >= f->disk->blocks)
         return 0;
     state = layer_state(f->layer, block);
-    while (end < f->disk->blocks && end - block < CHUNK_BLOCKS &&
-           layer_state(f->layer, end) == state)
-        end++;
+    end = run_end(f, block);
+    f->wait_ns = limit_take(f->engine->limits, f->disk->index, LIMIT_TARGET,
+                            state == BLOCK_ZERO ? 0 : (end - block) * BLOCK_SIZE);
+    if (f->wait_ns > 0)
+        return 0;
     f->cursor = end;
     f->done_bytes += (end - block) * BLOCK_SIZE;
     r = copy_digests(f, block, (uint32_t)(end - block));
@@ -222,17 +236,21 @@ static int start_run(struct fold *f)
 
 int fold_step(struct fold *f)
 {
+    unsigned depth = yield_depth(&f->engine->yield, FOLD_DEPTH);
     int r = 0;
 
-    while (r == 0 && f->free && f->cursor < f->disk->blocks && f->busy < FOLD_DEPTH) {
+    f->wait_ns = 0;
+    while (r == 0 && f->free && f->cursor < f->disk->blocks && f->busy < depth) {
         r = start_run(f);
-        if (f->cursor >= f->disk->blocks)
+        if (f->cursor >= f->disk->blocks || f->wait_ns > 0)
             break;
         if (f->ring->in_flight == 0)
             return r < 0 ? r : 1; /* a zero run: let the caller look around */
     }
-    if (r == 0 && f->ring->in_flight > 0)
+    if (r == 0 && f->ring->in_flight > 0) {
         r = f->ring->ops->wait(f->ring, -1, 0, 1000);
+        f->wait_ns = 0; /* the limit is asked again when there is nothing else to wait for */
+    }
     if (r == 0 && f->error)
         r = -f->error;
     if (r < 0)
@@ -294,6 +312,7 @@ static int fold_one(struct engine *e, struct disk *d, atomic_bool *stop, progres
     struct fold f;
     int r = fold_begin(&f, e, d), more = 1;
 
+    yield_watch(&e->yield);
     while (r == 0 && more && !atomic_load(stop)) {
         struct progress_report report = {"fold", 0, 0};
 
@@ -303,7 +322,10 @@ static int fold_one(struct engine *e, struct disk *d, atomic_bool *stop, progres
         report.total_bytes = f.total_bytes;
         if (progress)
             progress(&report, context);
+        if (f.wait_ns > 0)
+            clock_sleep_ns(f.wait_ns);
     }
+    yield_unwatch(&e->yield);
     if (r == 0 && !more)
         r = fold_finish(&f);
     else if (r == 0)

@@ -20,6 +20,7 @@ struct fold {
     uint64_t cursor;       /* next block */
     unsigned busy;         /* buffers under way */
     int error;             /* positive errno */
+    uint64_t wait_ns;      /* after fold_step(): a limit asks to wait that long before the next */
     uint64_t done_bytes;
     uint64_t total_bytes;
 };
@@ -31,7 +32,8 @@ struct disk *fold_candidate(struct engine *engine);
  * then fold_end must be called. */
 int fold_begin(struct fold *fold, struct engine *engine, struct disk *disk);
 
-/* 1: more to do, 0: all blocks are in the target, -errno. */
+/* 1: more to do, 0: all blocks are in the target, -errno.  Keeps to the limits of the target, and
+ * yields to whoever uses the disks (engine/yield.h). */
 int fold_step(struct fold *fold);
 
 /* T9: target durable, root without the layer, views without it, files removed. */

@@ -8,6 +8,7 @@
 #include "base/iszero.h"
 #include "base/str.h"
 #include "engine/digest.h"
+#include "engine/limitfile.h"
 #include "engine/store.h"
 
 #define EXTENTS_MAX 8  /* differing extents told per file */
@@ -500,10 +501,25 @@ static void check_disk(struct fsck *f, unsigned i)
     disk_done(&d);
 }
 
+static void check_limits(struct fsck *f)
+{
+    _cleanup_free_ char *path = str_format("%s/" LIMITFILE_NAME, f->store);
+    _cleanup_error_ struct error *e = NULL;
+    struct limitfile_names names = {.count = f->vm.disk_count};
+    struct limit_table table;
+
+    for (unsigned i = 0; i < f->vm.disk_count; i++)
+        names.names[i] = f->vm.disks[i].name;
+    if (limitfile_read(f->io, f->store, &names, &table, &e) < 0)
+        find(f, DAMAGE, path, "correct or remove it: without it nothing is limited", "%s",
+             error_text(e));
+}
+
 static void check_store(struct fsck *f)
 {
     if (!check_identity(f))
         return;
+    check_limits(f);
     for (unsigned i = 0; i < f->super.disk_count; i++)
         f->total_bytes += f->super.disks[i].size;
     if (f->super.mode == MODE_DETACHED)

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "base/align.h"
+#include "base/clock.h"
 #include "base/iszero.h"
 #include "engine/plant.h"
 
@@ -37,6 +38,7 @@ struct pull_buf {
     uint64_t offset;
     uint32_t length;
     int error;            /* positive errno of the read or a write */
+    bool classified;      /* states are known; it waits for the target's limit */
     unsigned writes_left;
     uint8_t states[CHUNK_BLOCKS]; /* enum block_state each block gets */
     struct pull_write writes[CHUNK_BLOCKS + 1];
@@ -50,6 +52,8 @@ struct puller {
     uint8_t *scratch; /* one block of the view that is compared with */
     struct pull_buf bufs[PULL_DEPTH + PULL_SMALL_DEPTH];
     struct pull_buf *free, *free_small, *ready, *settled;
+    struct pull_buf *held;  /* a read that the source's limit keeps back */
+    uint64_t limit_ns;      /* how long the limits ask to wait; 0: they do not */
     unsigned reading, writing;
     bool exhausted;
 };
@@ -110,17 +114,27 @@ static void allocate_ahead(struct pull *p, uint64_t block)
 
 enum next { NEXT_RUN, NEXT_TOO_LONG, NEXT_NONE };
 
+/* A slow copy goes in small steps: at a megabyte a second, one request of a megabyte would be a
+ * burst. */
+static uint64_t chunk_blocks(const struct pull *p)
+{
+    unsigned disk = p->disk->index;
+    uint32_t source = limit_chunk(p->limits, disk, LIMIT_SOURCE, PULL_CHUNK);
+
+    return limit_chunk(p->limits, disk, LIMIT_TARGET, source) / BLOCK_SIZE;
+}
+
 /* The next run of wanted blocks, at most one chunk; left where it is when it is longer than max. */
 static enum next pull_next(struct pull *p, uint64_t max, uint64_t *ret_offset,
                            uint32_t *ret_length)
 {
     LOCK_FOR_SCOPE(&p->lock);
-    uint64_t block = find_wanted(p, p->cursor), end = block;
+    uint64_t block = find_wanted(p, p->cursor), end = block, chunk = chunk_blocks(p);
 
     p->cursor = block;
     if (block >= p->disk->blocks || atomic_load(&p->stop))
         return NEXT_NONE;
-    while (end < p->disk->blocks && end - block < CHUNK_BLOCKS && block_wanted(p, end))
+    while (end < p->disk->blocks && end - block < chunk && block_wanted(p, end))
         end++;
     if ((end - block) * BLOCK_SIZE > max)
         return NEXT_TOO_LONG;
@@ -172,24 +186,49 @@ static void give_back(struct pull_buf *buf)
     push(buf->small ? &buf->puller->free_small : &buf->puller->free, buf);
 }
 
+static bool take(struct puller *q, enum limit_side side, unsigned requests, uint64_t bytes)
+{
+    struct pull *p = q->pull;
+    uint64_t wait = limit_take_many(p->limits, p->disk->index, side, requests, bytes);
+
+    if (wait > 0)
+        q->limit_ns = q->limit_ns ? MIN(q->limit_ns, wait) : wait;
+    return wait == 0;
+}
+
+/* A free buffer for the next run of wanted blocks, or NULL. */
+static struct pull_buf *next_read(struct puller *q)
+{
+    struct pull_buf *buf;
+    uint64_t offset;
+    uint32_t length;
+    enum next next;
+
+    if ((!q->free && !q->free_small) || q->exhausted)
+        return NULL;
+    next = pull_next(q->pull, q->free ? PULL_CHUNK : PULL_SMALL, &offset, &length);
+    q->exhausted = next == NEXT_NONE;
+    if (next != NEXT_RUN)
+        return NULL;
+    buf = pop(length <= PULL_SMALL && q->free_small ? &q->free_small : &q->free);
+    buf->offset = offset;
+    buf->length = length;
+    buf->error = 0;
+    buf->classified = false;
+    return buf;
+}
+
 static int issue_reads(struct puller *q)
 {
-    while ((q->free || q->free_small) && !q->exhausted) {
-        uint64_t offset;
-        uint32_t length;
-        struct pull_buf *buf;
-        enum next next = pull_next(q->pull, q->free ? PULL_CHUNK : PULL_SMALL, &offset, &length);
+    while (q->held || (q->held = next_read(q))) {
+        struct pull_buf *buf = q->held;
         int r;
 
-        q->exhausted = next == NEXT_NONE;
-        if (next != NEXT_RUN)
+        if (!take(q, LIMIT_SOURCE, 1, buf->length))
             break;
-        buf = pop(length <= PULL_SMALL && q->free_small ? &q->free_small : &q->free);
-        buf->offset = offset;
-        buf->length = length;
-        buf->error = 0;
+        q->held = NULL;
         q->reading++;
-        r = q->reader->ops->read(q->reader, buf->data, length, offset, &buf->read_op);
+        r = q->reader->ops->read(q->reader, buf->data, buf->length, buf->offset, &buf->read_op);
         if (r < 0) {
             q->reading--;
             give_back(buf);
@@ -355,6 +394,32 @@ static int submit_writes(struct puller *q, struct pull_buf *buf)
     return 0;
 }
 
+/* What writing the buffer will cost: runs and bytes of data. */
+static bool take_writes(struct puller *q, const struct pull_buf *buf)
+{
+    uint32_t count = (uint32_t)div_up(buf->length, BLOCK_SIZE), data = 0;
+    unsigned runs = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (buf->states[i] != BLOCK_DATA)
+            continue;
+        runs += i == 0 || buf->states[i - 1] != BLOCK_DATA;
+        data++;
+    }
+    return data == 0 || take(q, LIMIT_TARGET, runs,
+                             MIN(data * BLOCK_SIZE, (uint64_t)buf->length));
+}
+
+static int classify_once(struct puller *q, struct pull_buf *buf)
+{
+    if (buf->classified)
+        return 0;
+    atomic_fetch_add(&q->pull->read_bytes, buf->length);
+    buf->classified = true;
+    return classify(q, buf);
+}
+
+/* A buffer that may not be written yet stays; so in the end the reads stop, too. */
 static int handle_ready(struct puller *q)
 {
     struct pull_buf *buf;
@@ -366,8 +431,11 @@ static int handle_ready(struct puller *q)
             r = fail_reader(q, buf->error);
             break;
         }
-        atomic_fetch_add(&q->pull->read_bytes, buf->length);
-        r = classify(q, buf);
+        r = classify_once(q, buf);
+        if (r == 0 && !take_writes(q, buf)) {
+            push(&q->ready, buf);
+            break;
+        }
         if (r == 0)
             r = submit_writes(q, buf);
         else
@@ -451,8 +519,10 @@ void puller_free(struct puller *q)
 
 int puller_step(struct puller *q)
 {
-    int r = atomic_load(&q->pull->stop) ? -ECANCELED : issue_reads(q);
+    int r;
 
+    q->limit_ns = 0;
+    r = atomic_load(&q->pull->stop) ? -ECANCELED : issue_reads(q);
     if (r == 0 && q->reading > 0) {
         r = q->reader->ops->pump(q->reader);
         if (r < 0)
@@ -464,8 +534,10 @@ int puller_step(struct puller *q)
         r = handle_settled(q);
     if (r < 0)
         return r;
-    if (q->exhausted && q->reading == 0 && q->writing == 0 && !q->ready && !q->settled)
+    if (q->exhausted && !q->held && q->reading == 0 && q->writing == 0 && !q->ready && !q->settled)
         return PULL_DONE;
+    if (q->limit_ns > 0)
+        return PULL_WAIT;
     return q->ready || q->settled || (q->free && !q->exhausted) ? PULL_MORE : PULL_WAIT;
 }
 
@@ -473,7 +545,8 @@ int puller_wait(struct puller *q)
 {
     short events = 0;
     int fd = q->reading > 0 ? q->reader->ops->poll_fd(q->reader, &events) : -1;
-    int r = q->ring->ops->wait(q->ring, fd, events, 1000);
+    int timeout_ms = q->limit_ns ? (int)div_up(q->limit_ns, NS_PER_MS) : 1000;
+    int r = q->ring->ops->wait(q->ring, fd, events, timeout_ms);
 
     return r < 0 ? fail_local(q->pull, -r, "waiting for I/O") : 0;
 }

@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include "engine/limit.h"
 #include "engine/reader.h"
 #include "engine/ring.h"
 #include "engine/view.h"
@@ -26,6 +27,7 @@ struct pull {
     struct view *compare; /* not NULL: blocks equal to this view are left out of the layer */
     bool compare_bytes;   /* ... by their bytes, not by the digests that were kept */
     bool allocate_ahead;  /* reserve space in front of the writes */
+    struct limits *limits; /* NULL: none */
 
     pthread_mutex_t lock;
     uint64_t cursor;      /* next block to look at; guarded by lock */
@@ -50,7 +52,7 @@ int pull_fail(struct pull *pull, int code, const char *text);
 enum pull_step {
     PULL_DONE, /* nothing left to do for this puller */
     PULL_MORE, /* call again */
-    PULL_WAIT, /* call puller_wait(), then again */
+    PULL_WAIT, /* call puller_wait(), then again: for I/O, or until a limit lets it go on */
 };
 
 struct puller;

@@ -37,6 +37,15 @@ json_t *status_root(const struct super *s, const char *store, const char *vm)
                      (s->flags & SUPER_LOCAL_CHANGES) != 0);
 }
 
+json_t *status_limits(const struct limit_table *table, const struct limitfile_names *names)
+{
+    json_t *disks = json_object();
+
+    for (unsigned i = 0; i < names->count; i++)
+        json_object_set_new(disks, names->names[i], limitfile_rates(&table->disks[i]));
+    return json_pack("{s:o, s:o}", "vm", limitfile_rates(&table->vm), "disks", disks);
+}
+
 static json_t *sync_json(const struct sync *s)
 {
     struct progress_report p;
@@ -71,6 +80,7 @@ void *engine_status(struct engine *e)
     json_t *j = status_root(&root, e->store, e->vm_name);
     json_t *disks = json_array();
 
+    json_object_set_new(j, "limits", engine_limits_json(e));
     LOCK_FOR_SCOPE(&e->lock);
     for (unsigned i = 0; i < e->disk_count; i++) {
         struct disk *d = &e->disks[i];

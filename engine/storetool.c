@@ -63,6 +63,19 @@ static int create(int argc, char **argv, struct error **err)
     return r;
 }
 
+/* A damaged file must not hide the rest: null, and the next start says what is wrong with it. */
+static void add_limits(json_t *j, const struct store_vm *vm, const char *store)
+{
+    struct limitfile_names names = {.count = vm->disk_count};
+    struct limit_table table;
+    bool known;
+
+    for (unsigned i = 0; i < vm->disk_count; i++)
+        names.names[i] = vm->disks[i].name;
+    known = limitfile_read(io_posix(), store, &names, &table, NULL) == 0;
+    json_object_set_new(j, "limits", known ? status_limits(&table, &names) : json_null());
+}
+
 static int status(int argc, char **argv, struct error **err)
 {
     _cleanup_free_ char *path = NULL;
@@ -85,6 +98,7 @@ static int status(int argc, char **argv, struct error **err)
     if (r < 0)
         return r;
     j = status_root(&sf.current, argv[0], vm.name);
+    add_limits(j, &vm, argv[0]);
     for (unsigned i = 0; i < vm.disk_count && i < sf.current.disk_count; i++)
         json_array_append_new(disks, status_disk(&sf.current.disks[i], vm.disks[i].name,
                                                  vm.disks[i].target));

@@ -338,6 +338,7 @@ int sync_prepare(struct sync *s, struct error **err)
         l = sd->disk->loading;
         pull_init(&sd->pull, sd->disk, l, l && l->compare ? s->base : NULL);
         sd->pull.compare_bytes = s->request.compare_bytes;
+        sd->pull.limits = s->engine->limits;
         sd->pull.allocate_ahead = !(l && l->compare) && sd->reader->ops->has_allocation(sd->reader);
         sd->pull_ready = true;
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/ctlserver.h"
+#include "engine/meter.h"
 #include "engine/sync.h"
 
 struct call {
@@ -11,8 +12,8 @@ struct call {
     verb_event_fn *event;
     void *context;
     uint64_t last_event_ns;
-    char last_phase[8];
-    uint64_t phase_began_ns, phase_began_bytes;
+    char last_phase[16];
+    struct meter meter;
 };
 
 struct verb {
@@ -22,7 +23,7 @@ struct verb {
 };
 
 /* Each ends with a verb without a name. */
-extern const struct verb verbs_sync[], verbs_proof[], verbs_draft[], verbs_owner[];
+extern const struct verb verbs_sync[], verbs_proof[], verbs_draft[], verbs_owner[], verbs_limit[];
 
 const char *text_arg(const struct call *call, const char *name); /* NULL: not given */
 

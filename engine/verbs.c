@@ -37,15 +37,12 @@ void report_progress(const struct progress_report *p, void *context)
 
     if (strcmp(c->last_phase, p->phase) != 0) {
         snprintf(c->last_phase, sizeof(c->last_phase), "%s", p->phase);
-        c->phase_began_ns = now;
-        c->phase_began_bytes = p->done_bytes;
+        meter_begin(&c->meter, now, p->done_bytes);
     } else if (now - c->last_event_ns < 250 * NS_PER_MS) {
         return;
     }
     c->last_event_ns = now;
-    rate = now > c->phase_began_ns ? (double)(p->done_bytes - c->phase_began_bytes) * 1e9 /
-                                         (double)(now - c->phase_began_ns)
-                                   : 0;
+    rate = meter_rate(&c->meter, now, p->done_bytes);
     left = p->total_bytes > p->done_bytes ? (double)(p->total_bytes - p->done_bytes) : 0;
     event = json_pack("{s:s, s:s, s:I, s:I, s:f}", "event", "progress", "phase", p->phase,
                       "done_bytes", (json_int_t)p->done_bytes, "total_bytes",
@@ -133,7 +130,7 @@ static const struct verb verbs_plain[] = {
 };
 
 static const struct verb *const tables[] = {verbs_plain, verbs_sync, verbs_proof, verbs_draft,
-                                            verbs_owner};
+                                            verbs_owner, verbs_limit};
 
 static const struct arg {
     const char *name, *kind;
@@ -148,6 +145,11 @@ static const struct arg {
     {"grace_s", "a number", {JSON_INTEGER, JSON_REAL}},
     {"key", "text", {JSON_STRING, JSON_STRING}},
     {"sample", "a number", {JSON_INTEGER, JSON_REAL}},
+    {"disk", "text", {JSON_STRING, JSON_STRING}},
+    {"source_bytes_s", "a whole number", {JSON_INTEGER, JSON_INTEGER}},
+    {"source_iops", "a whole number", {JSON_INTEGER, JSON_INTEGER}},
+    {"target_bytes_s", "a whole number", {JSON_INTEGER, JSON_INTEGER}},
+    {"target_iops", "a whole number", {JSON_INTEGER, JSON_INTEGER}},
 };
 
 /* One of the wrong kind must not be taken for one that is absent. */

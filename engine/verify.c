@@ -14,7 +14,12 @@
 #define DEPTH 8
 #define CONNECT_NS (30 * NS_PER_S)
 
-enum buf_state { BUF_FREE, BUF_READING, BUF_READY };
+enum buf_state {
+    BUF_FREE,
+    BUF_HELD, /* has a run to read that the limit of the source keeps back */
+    BUF_READING,
+    BUF_READY,
+};
 
 struct verify_buf {
     struct reader_op op;
@@ -44,6 +49,7 @@ struct verifier {
     void *context;
     uint64_t random;
     uint64_t done_bytes, total_bytes;
+    uint64_t limit_ns; /* how long the limit of the source asks to wait; 0: it does not */
     uint8_t *scratch; /* one block of the view */
     struct checked disks[DISKS_MAX];
 };
@@ -159,11 +165,12 @@ static bool next_run(struct verifier *v, const struct checked *c, struct cursor 
                      struct verify_buf *b, bool *ret_zero)
 {
     uint64_t first = at->block, end = first, skipped = 0;
+    uint32_t chunk = limit_chunk(v->engine->limits, c->disk->index, LIMIT_SOURCE, CHUNK);
 
     if (first >= c->disk->blocks)
         return false;
     *ret_zero = is_known_zero(c, first);
-    while (skipped == 0 && end < c->disk->blocks && (end - first) * BLOCK_SIZE < CHUNK &&
+    while (skipped == 0 && end < c->disk->blocks && (end - first) * BLOCK_SIZE < chunk &&
            is_known_zero(c, end) == *ret_zero) {
         end++;
         skipped = skip_blocks(v);
@@ -212,29 +219,42 @@ static int compare_failed(const struct checked *c, int code, struct error **err)
 }
 
 /* Starts reads until all buffers are busy; runs known to be zero are compared on the way. */
+static int start_read(struct verifier *v, struct checked *c, struct verify_buf *b,
+                      struct error **err)
+{
+    int r;
+
+    b->state = BUF_HELD;
+    v->limit_ns = limit_take(v->engine->limits, c->disk->index, LIMIT_SOURCE, b->length);
+    if (v->limit_ns > 0)
+        return 0;
+    b->state = BUF_READING;
+    r = c->reader->ops->read(c->reader, b->data, b->length, b->offset, &b->op);
+    return r < 0 ? source_failed(c, -r, err) : 0;
+}
+
 static int fill(struct verifier *v, struct checked *c, struct cursor *at, struct verify_buf *bufs,
                 struct error **err)
 {
-    for (unsigned i = 0; i < DEPTH; i++) {
+    int r = 0;
+
+    v->limit_ns = 0;
+    for (unsigned i = 0; r == 0 && v->limit_ns == 0 && i < DEPTH; i++) {
         struct verify_buf *b = &bufs[i];
         bool zero = false;
-        int r = 0;
 
-        if (b->state != BUF_FREE || !next_run(v, c, at, b, &zero))
+        if (b->state > BUF_HELD || (b->state == BUF_FREE && !next_run(v, c, at, b, &zero)))
             continue;
-        if (zero) {
-            memset(b->data, 0, b->length);
-            r = compare_blocks(v, c, b);
-            if (r < 0)
-                return compare_failed(c, -r, err);
+        if (!zero) {
+            r = start_read(v, c, b, err);
             continue;
         }
-        b->state = BUF_READING;
-        r = c->reader->ops->read(c->reader, b->data, b->length, b->offset, &b->op);
+        memset(b->data, 0, b->length);
+        r = compare_blocks(v, c, b);
         if (r < 0)
-            return source_failed(c, -r, err);
+            return compare_failed(c, -r, err);
     }
-    return 0;
+    return r;
 }
 
 static int settle(struct verifier *v, struct checked *c, struct verify_buf *bufs,
@@ -265,18 +285,24 @@ static unsigned count_state(const struct verify_buf *bufs, enum buf_state state)
     return count;
 }
 
-static int pump(struct checked *c, struct verify_buf *bufs, struct error **err)
+/* Waits for bytes of the source, or until its limit lets the next read go. */
+static int pump(struct verifier *v, struct checked *c, struct verify_buf *bufs, struct error **err)
 {
+    int timeout_ms = v->limit_ns ? (int)div_up(v->limit_ns, NS_PER_MS) : 200, r = 0;
     struct pollfd p = {.fd = -1};
-    int r = c->reader->ops->pump(c->reader);
+    bool reading = count_state(bufs, BUF_READING) > 0;
 
+    if (reading)
+        r = c->reader->ops->pump(c->reader);
     if (r < 0)
         return source_failed(c, -r, err);
-    if (count_state(bufs, BUF_READING) == 0 || count_state(bufs, BUF_READY) > 0)
+    reading = count_state(bufs, BUF_READING) > 0;
+    if (count_state(bufs, BUF_READY) > 0 || (!reading && v->limit_ns == 0))
         return 0;
-    p.fd = c->reader->ops->poll_fd(c->reader, &p.events);
-    if (p.fd >= 0)
-        poll(&p, 1, 200);
+    if (reading)
+        p.fd = c->reader->ops->poll_fd(c->reader, &p.events);
+    if (p.fd >= 0 || !reading)
+        poll(&p, 1, timeout_ms);
     return 0;
 }
 
@@ -293,8 +319,8 @@ static int read_and_compare(struct verifier *v, struct checked *c, struct verify
         r = may_go_on(v, err);
         if (r == 0)
             r = fill(v, c, &at, bufs, err);
-        if (r == 0 && count_state(bufs, BUF_READING) > 0)
-            r = pump(c, bufs, err);
+        if (r == 0)
+            r = pump(v, c, bufs, err);
         if (r == 0)
             r = settle(v, c, bufs, err);
         if (v->progress)

@@ -6,6 +6,8 @@
  *   engine->fold_lock   one folder at a time (the fold thread or a flip)
  *   engine->lock        views, layer lists, generation, exports, operation in progress
  *   superfile.lock      the root (inside superfile_update)
+ * On their own: engine->limit_lock (held across one small file), limits->lock and yield->lock
+ * (arithmetic only; taken inside any other).
  * No lock is held across source I/O.  engine->lock is not held across local I/O.
  */
 #pragma once
@@ -14,9 +16,11 @@
 #include <stdatomic.h>
 #include "engine/disk.h"
 #include "engine/engine.h"
+#include "engine/limit.h"
 #include "engine/reader.h"
 #include "engine/super.h"
 #include "engine/view.h"
+#include "engine/yield.h"
 
 struct draft;
 struct sync;
@@ -59,6 +63,10 @@ struct engine {
     atomic_bool stopping;
 
     struct ctlserver *control;
+
+    struct limits *limits;      /* of background work; never NULL */
+    pthread_mutex_t limit_lock; /* one change of the limits, with its file, at a time */
+    struct yield yield;         /* who uses the disks while background work goes on */
 };
 
 /* engine_open() with the I/O and the readers given: for tests. */
@@ -85,6 +93,18 @@ struct progress_report {
     uint64_t done_bytes, total_bytes;
 };
 typedef void progress_fn(const struct progress_report *report, void *context);
+
+/* Reads STORE/limits.json into effect.  verbs-limit.c. */
+int engine_limits_open(struct engine *engine, struct error **err);
+
+/*
+ * Changes limits durably (STORE/limits.json), then in effect: of one disk, or of the VM with disk
+ * NULL.  rates: an object with some of the four names of limitfile.h; NULL changes nothing.
+ */
+int engine_limit(struct engine *engine, struct disk *disk, const void *rates, struct error **err);
+
+/* The limits as status and the verb tell them; a new json_t reference. */
+void *engine_limits_json(struct engine *engine);
 
 /* flip.c */
 int engine_flip(struct engine *engine, uint64_t grace_ns, progress_fn *progress, void *context,
