@@ -20,6 +20,8 @@ const char engine_usage[] =
     "  draft create|seal|drop STORE NAME      a writable layer over the latest generation\n"
     "  flip STORE [--grace SECONDS]           from mirror (read-only) to owner (read-write)\n"
     "  detach STORE [--grace SECONDS]         let go of the targets\n"
+    "  limit STORE [--disk NAME] [--source-rate RATE] [--source-iops N] [--target-rate RATE]\n"
+    "                        [--target-iops N]    how fast background work may go; shows it\n"
     "  stop STORE                             end the engine\n"
     "  verify STORE NAME=NBD-URI... [--sample PERCENT]   compare with the source, read again\n"
     "  manifest STORE [--key PEM] [--output FILE]   hashes of all disks, signed\n"
@@ -31,7 +33,8 @@ const char engine_usage[] =
     "             on standard error)\n"
     "  --help     this text\n"
     "\n"
-    "SIZE takes K, M, G, T.  Without a running engine a verb starts one for its own duration.\n";
+    "SIZE and RATE (bytes per second) take K, M, G, T; a limit of 0 is none.\n"
+    "Without a running engine a verb starts one for its own duration.\n";
 
 enum {
     OPT_DISK = 256,
@@ -48,6 +51,10 @@ enum {
     OPT_OUTPUT,
     OPT_PUBLIC_KEY,
     OPT_SAMPLE,
+    OPT_SOURCE_RATE,
+    OPT_SOURCE_IOPS,
+    OPT_TARGET_RATE,
+    OPT_TARGET_IOPS,
     OPT_JSON,
     OPT_HELP,
 };
@@ -66,6 +73,10 @@ static const struct option long_options[] = {
     {"key", required_argument, NULL, OPT_KEY},
     {"output", required_argument, NULL, OPT_OUTPUT},
     {"public-key", required_argument, NULL, OPT_PUBLIC_KEY},
+    {"source-rate", required_argument, NULL, OPT_SOURCE_RATE},
+    {"source-iops", required_argument, NULL, OPT_SOURCE_IOPS},
+    {"target-rate", required_argument, NULL, OPT_TARGET_RATE},
+    {"target-iops", required_argument, NULL, OPT_TARGET_IOPS},
     {"data", no_argument, NULL, OPT_DATA},
     {"json", no_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, OPT_HELP},
@@ -116,6 +127,10 @@ static int take_option(struct engine_args *a, int option, const char *value, str
 {
     switch (option) {
     case OPT_DISK:
+        if (strcmp(a->verb, "limit") == 0) {
+            a->limit_disk = value;
+            return 0;
+        }
         return add_pair(a->disks, &a->disk_count, value, "NAME=TARGET[:SIZE]", err);
     case OPT_BITMAP:
         return add_pair(a->bitmaps, &a->bitmap_count, value, "NAME=CONTEXT", err);
@@ -149,6 +164,14 @@ static int take_option(struct engine_args *a, int option, const char *value, str
     case OPT_PUBLIC_KEY:
         a->public_key = value;
         return 0;
+    case OPT_SOURCE_RATE:
+        return engine_limit_parse(a, ENGINE_LIMIT_SOURCE_RATE, value, err);
+    case OPT_SOURCE_IOPS:
+        return engine_limit_parse(a, ENGINE_LIMIT_SOURCE_IOPS, value, err);
+    case OPT_TARGET_RATE:
+        return engine_limit_parse(a, ENGINE_LIMIT_TARGET_RATE, value, err);
+    case OPT_TARGET_IOPS:
+        return engine_limit_parse(a, ENGINE_LIMIT_TARGET_IOPS, value, err);
     case OPT_DATA:
         a->data = true;
         return 0;

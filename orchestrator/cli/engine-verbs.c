@@ -81,7 +81,7 @@ static void wait_for_fold(struct session *s)
 
 int session_close(struct session *s, int r, struct error **err)
 {
-    if (s->started && r == 0)
+    if (s->started && r == 0 && !s->brief)
         wait_for_fold(s);
     control_close(s->control);
     if (s->started) {

@@ -20,6 +20,7 @@ static const struct {
     {"verify", engine_verb_verify}, {"manifest", engine_verb_manifest},
     {"manifest-key", engine_verb_manifest_key},
     {"verify-manifest", engine_verb_verify_manifest},
+    {"limit", engine_verb_limit},
 };
 
 /* Also where the words cannot be understood: a script reads the complaint, too. */

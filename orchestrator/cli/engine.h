@@ -14,6 +14,14 @@ struct engine_pair {
     char *value;
 };
 
+enum engine_limit {
+    ENGINE_LIMIT_SOURCE_RATE,
+    ENGINE_LIMIT_SOURCE_IOPS,
+    ENGINE_LIMIT_TARGET_RATE,
+    ENGINE_LIMIT_TARGET_IOPS,
+    ENGINE_LIMITS
+};
+
 struct engine_args {
     const char *verb;
     char *store;                 /* absolute */
@@ -32,6 +40,9 @@ struct engine_args {
     double sample_percent;       /* verify */
     const char *key, *output;    /* manifest */
     const char *public_key;      /* verify-manifest */
+    const char *limit_disk;      /* limit: NULL: the whole VM */
+    uint64_t limits[ENGINE_LIMITS]; /* 0: unlimited */
+    bool limit_given[ENGINE_LIMITS];
     bool data;                   /* fsck: compare the bytes, too */
     bool json;
     bool help;
@@ -55,6 +66,11 @@ int engine_verb_draft(const struct engine_args *args, struct error **err);
 int engine_verb_cancel(const struct engine_args *args, struct error **err);
 int engine_verb_stop(const struct engine_args *args, struct error **err);
 
+/* engine-limit.c */
+int engine_limit_parse(struct engine_args *args, enum engine_limit which, const char *value,
+                       struct error **err);
+int engine_verb_limit(const struct engine_args *args, struct error **err);
+
 /* engine-proof.c: the same, but a positive result is the exit code: what was checked is not good. */
 int engine_verb_verify(const struct engine_args *args, struct error **err);
 int engine_verb_manifest(const struct engine_args *args, struct error **err);
@@ -67,6 +83,7 @@ struct session {
     struct control *control;
     const struct engine_args *args;
     bool started;
+    bool brief; /* the command brings nothing: an engine of its own ends without folding first */
     struct progress *progress;
 };
 

@@ -18,6 +18,7 @@ _slipway_engine() {
     flip | detach) words+=" --grace" ;;
     manifest) words+=" --key --output" ;;
     verify-manifest) words+=" --public-key --disk" ;;
+    limit) words+=" --disk --source-rate --source-iops --target-rate --target-iops" ;;
     fsck) words+=" --data" ;;
     draft) [[ $COMP_CWORD -eq 3 ]] && words="create seal drop" ;;
     esac
