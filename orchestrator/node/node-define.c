@@ -112,6 +112,18 @@ int node_start(struct node *node, const char *name, struct error **err)
     return virDomainIsActive(domain) == 1 ? 0 : error_move(err, &failure);
 }
 
+int node_resume(struct node *node, const char *name, struct error **err)
+{
+    _cleanup_node_domain_ virDomainPtr domain = NULL;
+    int r = node_find(node, name, &domain, err);
+
+    if (r < 0 || !domain || !node_stopped_by_disk(domain))
+        return r;
+    if (virDomainResume(domain) == 0)
+        return 1;
+    return virt_error(err, "cannot let VM \"%s\" on %s go on", name, node->uri);
+}
+
 static int stop_gracefully(struct node *node, virDomainPtr domain, const char *name,
                            struct error **err)
 {

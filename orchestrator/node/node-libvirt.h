@@ -30,5 +30,8 @@ int node_need(struct node *node, const char *name, virDomainPtr *ret_domain, str
  * killed process left in it.  To be called before the driver is opened. */
 int node_embed_prepare(const char *root, struct error **err);
 
+/* True when it is paused by the error policy of a disk. */
+bool node_stopped_by_disk(virDomainPtr domain);
+
 /* Static text; see node_state. */
 const char *node_domain_state(virDomainPtr domain);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Knowing that a started guest is really up.  The only file with libvirt's QEMU-specific calls. */
+/* Knowing that a started guest is really up. */
 #include "orchestrator/node/node-libvirt.h"
 
 #include <libvirt/libvirt-qemu.h>
@@ -36,7 +36,8 @@ int node_wait_up(struct node *node, const char *name, uint64_t timeout_ns, uint6
         const char *state = node_domain_state(domain);
         uint64_t gone = clock_now_ns() - start;
 
-        if (strcmp(state, "running") != 0)
+        /* Whoever waits (cancelled) may be about to bring the disk back. */
+        if (strcmp(state, "running") != 0 && !node_stopped_by_disk(domain))
             return ended(node, name, state, err);
         *ret_how = "agent";
         if (agent_answers(domain))

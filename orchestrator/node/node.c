@@ -142,6 +142,14 @@ int node_need(struct node *node, const char *name, virDomainPtr *ret_domain, str
     return error_set(err, ENOENT, "VM \"%s\" is not defined on %s", name, node->uri);
 }
 
+bool node_stopped_by_disk(virDomainPtr domain)
+{
+    int state = VIR_DOMAIN_NOSTATE, reason = 0;
+
+    return virDomainGetState(domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED &&
+           reason == VIR_DOMAIN_PAUSED_IOERROR;
+}
+
 const char *node_domain_state(virDomainPtr domain)
 {
     int state = VIR_DOMAIN_NOSTATE, reason = 0;

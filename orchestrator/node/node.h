@@ -61,6 +61,19 @@ int node_undefine(struct node *node, const char *name, struct error **err); /* 0
 /* "running", "off", "paused", "crashed" or "absent": static text. */
 int node_state(struct node *node, const char *name, const char **ret_state, struct error **err);
 
+/* A VM that stands still because of an error of a disk goes on: 1.  Nothing to do, or no such VM: 0.
+ * It stops again when the disk is not back. */
+int node_resume(struct node *node, const char *name, struct error **err);
+
+/*
+ * Exchanges, while the VM runs, the NBD exports below its disks for the files they were about:
+ * places is [{name, path}], the export has the name of the disk.  Disks that have their file already
+ * are left alone, so it can be repeated.  The VM has all its disks also after a failure, some still
+ * by NBD.
+ */
+int node_reopen_disks(struct node *node, const char *name, const json_t *places,
+                      struct error **err);
+
 /* Waits until the guest agent answers (or, without an agent, until the domain has been running
  * without a crash for settle_ns).  ETIMEDOUT with a sentence. *ret_how is static text: "agent" or "running". */
 int node_wait_up(struct node *node, const char *name, uint64_t timeout_ns, uint64_t settle_ns,

@@ -102,6 +102,38 @@ int node_start(struct node *n, const char *name, struct error **err)
     return r;
 }
 
+int node_state(struct node *n, const char *name, const char **ret_state, struct error **err)
+{
+    _cleanup_free_ char *path = path_of(n, name, "state"), *text = NULL;
+
+    *ret_state = "absent";
+    if (fdio_read_file(path, 20, &text, NULL) == 0)
+        *ret_state = str_starts(text, "off") ? "off" : "running";
+    return 0;
+}
+
+int node_resume(struct node *n, const char *name, struct error **err)
+{
+    _cleanup_free_ char *path = path_of(n, name, "state"), *text = NULL;
+
+    if (fdio_read_file(path, 20, &text, NULL) < 0 || !str_starts(text, "paused"))
+        return 0;
+    fake_point("resume", "before");
+    return fdio_replace_file(path, "running", 7, 0600) < 0 ? -EIO : 1;
+}
+
+int node_reopen_disks(struct node *n, const char *name, const json_t *places, struct error **err)
+{
+    _cleanup_free_ char *path = path_of(n, name, "reopened"), *text = json_dumps(places, 0);
+    int r = fake_failure(n->folder, "reopen", err);
+
+    fake_point("reopen", "before");
+    if (r == 0)
+        r = fdio_replace_file(path, text, strlen(text), 0600);
+    fake_point("reopen", "after");
+    return r;
+}
+
 int node_wait_up(struct node *n, const char *name, uint64_t timeout_ns, uint64_t settle_ns,
                  bool (*cancelled)(void *), void *context, const char **ret_how,
                  struct error **err)

@@ -3,7 +3,8 @@
  * node-probe URI|- EMBED-ROOT COMMAND…: the destination on the command line, for scenario tests.
  *
  *   uri | define DESCRIPTION PLACEMENT (checks first) | start VM | stop VM [force] | undefine VM |
- *   state VM | wait VM TIMEOUT-SECONDS SETTLE-SECONDS
+ *   state VM | wait VM TIMEOUT-SECONDS SETTLE-SECONDS | resume VM |
+ *   reopen VM DISK PATH (the file instead of the NBD export, while it runs)
  *
  * Results are one line on standard output; a failure is one sentence on standard error and an exit
  * code as of all our programs.
@@ -81,6 +82,24 @@ static int do_wait(struct node *node, int argc, char **argv, struct error **err)
     return r;
 }
 
+static int do_resume(struct node *node, int argc, char **argv, struct error **err)
+{
+    int r = node_resume(node, argv[1], err);
+
+    if (r >= 0)
+        puts(r > 0 ? "resumed" : "nothing to do");
+    return r < 0 ? r : 0;
+}
+
+static int do_reopen(struct node *node, int argc, char **argv, struct error **err)
+{
+    json_t *places = json_pack("[{s:s, s:s}]", "name", argv[2], "path", argv[3]);
+    int r = node_reopen_disks(node, argv[1], places, err);
+
+    json_decref(places);
+    return r;
+}
+
 static const struct {
     const char *name;
     int arguments;
@@ -88,7 +107,7 @@ static const struct {
 } commands[] = {
     {"uri", 0, do_uri},   {"define", 2, do_define},     {"start", 1, do_start},
     {"stop", 1, do_stop}, {"undefine", 1, do_undefine}, {"state", 1, do_state},
-    {"wait", 3, do_wait},
+    {"wait", 3, do_wait}, {"resume", 1, do_resume},     {"reopen", 3, do_reopen},
 };
 
 static int probe(int argc, char **argv, struct error **err)
