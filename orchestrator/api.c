@@ -96,19 +96,19 @@ static int delete_migration(struct daemon *d, const struct api_request *request,
 static int post_sync(struct daemon *d, const struct api_request *request, const json_t *body,
                      const char *name, struct api_answer *answer, struct error **err)
 {
-    return verb_run(d, name, VERB_SYNC, &answer->body, err);
+    return verb_run(d, name, VERB_SYNC, NULL, &answer->body, err);
 }
 
 static int post_cutover(struct daemon *d, const struct api_request *request, const json_t *body,
                         const char *name, struct api_answer *answer, struct error **err)
 {
-    return verb_run(d, name, VERB_CUTOVER, &answer->body, err);
+    return verb_run(d, name, VERB_CUTOVER, body, &answer->body, err);
 }
 
 static int post_cancel(struct daemon *d, const struct api_request *request, const json_t *body,
                        const char *name, struct api_answer *answer, struct error **err)
 {
-    return verb_run(d, name, VERB_CANCEL, &answer->body, err);
+    return verb_run(d, name, VERB_CANCEL, NULL, &answer->body, err);
 }
 
 static int get_report(struct daemon *d, const struct api_request *request, const json_t *body,
@@ -138,7 +138,7 @@ static int get_events(struct daemon *d, const struct api_request *request, const
     return 0;
 }
 
-enum body_use { BODY_NONE, BODY_WANTED };
+enum body_use { BODY_NONE, BODY_ALLOWED, BODY_WANTED };
 
 static const struct field no_fields[] = {{NULL}};
 
@@ -159,7 +159,7 @@ static const struct route {
     {"GET", "/v1/migrations/{name}", 200, BODY_NONE, get_migration},
     {"DELETE", "/v1/migrations/{name}", 204, BODY_NONE, delete_migration},
     {"POST", "/v1/migrations/{name}/sync", 202, BODY_NONE, post_sync},
-    {"POST", "/v1/migrations/{name}/cutover", 202, BODY_NONE, post_cutover},
+    {"POST", "/v1/migrations/{name}/cutover", 202, BODY_ALLOWED, post_cutover},
     {"POST", "/v1/migrations/{name}/cancel", 202, BODY_NONE, post_cancel},
     {"GET", "/v1/migrations/{name}/report", 200, BODY_NONE, get_report},
     {"GET", "/v1/migrations/{name}/events", 200, BODY_NONE, get_events},
@@ -240,7 +240,7 @@ static int body_read(const struct route *route, const struct api_request *reques
     json_error_t where;
     int r = 0;
 
-    if (request->body_length == 0 && route->body == BODY_NONE)
+    if (request->body_length == 0 && route->body != BODY_WANTED)
         return 0;
     *ret_body = json_loadb(request->body ? request->body : "", request->body_length,
                            JSON_REJECT_DUPLICATES, &where);

@@ -22,7 +22,7 @@
 #include "orchestrator/states.h"
 
 struct progress_state {
-    char phase[16]; /* "map", "copy", "seal", "fold", "queued"; empty: none */
+    char phase[16]; /* "map", "copy", "seal", "fold", "hydrate", "queued"; empty: none */
     uint64_t done_bytes;
     uint64_t total_bytes;
     uint64_t rate_bytes_s;
@@ -87,6 +87,9 @@ int job_set_fact(struct daemon *d, struct job *job, const char *name, json_t *va
 bool job_fact(const struct job *job, const char *name);
 enum flip_known job_flip_known(const struct job *job);
 
+/* True when the cutover that runs, or the next one, is an instant one. */
+bool job_instant(const struct job *job);
+
 /* Reads all migrations of the journal into the list. */
 int jobs_load(struct daemon *d, struct error **err);
 void jobs_free(struct daemon *d);
@@ -121,8 +124,9 @@ void runner_release_slot(struct daemon *d);
 
 /* verbs.c: what the API does to jobs. */
 int verb_create(struct daemon *d, const json_t *body, json_t **ret_job, struct error **err);
-int verb_run(struct daemon *d, const char *name, enum job_verb verb, json_t **ret_job,
-             struct error **err);
+/* body: what was asked for with it ({instant: bool} of a cutover), or NULL. */
+int verb_run(struct daemon *d, const char *name, enum job_verb verb, const json_t *body,
+             json_t **ret_job, struct error **err);
 int verb_remove(struct daemon *d, const char *name, struct error **err);
 
 /* sources.c */

@@ -207,6 +207,11 @@ enum flip_known job_flip_known(const struct job *job)
     return job_fact(job, "sealed") ? FLIP_SEALED : FLIP_NOT_DONE;
 }
 
+bool job_instant(const struct job *job)
+{
+    return field_bool(job->facts, "instant", field_bool(job->params, "instant", false));
+}
+
 static int job_load(struct daemon *d, const json_t *row, struct error **err)
 {
     int state = job_state_from_name(field_string(row, "state", NULL));

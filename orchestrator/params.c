@@ -14,7 +14,8 @@ static const struct field migration_fields[] = {
     {"networks", FIELD_OBJECT, false},   {"shutdown_policy", FIELD_STRING, false},
     {"shutdown_timeout_s", FIELD_INTEGER, false},
     {"on_failure", FIELD_STRING, false}, {"morph", FIELD_BOOL, false},
-    {"accel", FIELD_STRING, false},      {"connections", FIELD_INTEGER, false},
+    {"instant", FIELD_BOOL, false},      {"accel", FIELD_STRING, false},
+    {"connections", FIELD_INTEGER, false},
     {"boot_timeout_s", FIELD_INTEGER, false},
     {"uuid", FIELD_STRING, false},       {NULL},
 };
@@ -131,10 +132,10 @@ int params_complete(const json_t *body, const char *default_pool, json_t **ret_p
     if (r < 0)
         return r;
     name = name_from_vm(field_string(body, "vm", ""));
-    params = json_pack("{s:s, s:s, s:{}, s:s, s:i, s:s, s:b, s:s, s:i}", "name", name, "pool",
+    params = json_pack("{s:s, s:s, s:{}, s:s, s:i, s:s, s:b, s:b, s:s, s:i}", "name", name, "pool",
                        default_pool, "networks", "shutdown_policy", "fail", "shutdown_timeout_s",
-                       300, "on_failure", "restart", "morph", 1, "accel", "auto",
-                       "boot_timeout_s", 600);
+                       300, "on_failure", "restart", "morph", 1, "instant", 0,
+                       "accel", "auto", "boot_timeout_s", 600);
     if (!params || json_object_update(params, (json_t *)body) < 0)
         return error_set_errno(err, ENOMEM, "cannot take the migration");
     r = name_check("migration", field_string(params, "name", ""), err);

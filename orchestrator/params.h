@@ -14,7 +14,8 @@ int name_check(const char *what, const char *name, struct error **err);
 /*
  * Checks the body of POST /v1/migrations and completes it with the defaults:
  *   {source, vm, name, pool, networks: {SRC: DST}, shutdown_policy: "wait"|"force"|"fail",
- *    shutdown_timeout_s, on_failure: "restart"|"keep", morph: bool, accel: "auto"|"kvm"|"tcg",
+ *    shutdown_timeout_s, on_failure: "restart"|"keep", morph: bool, instant: bool,
+ *    accel: "auto"|"kvm"|"tcg",
  *    connections, boot_timeout_s, uuid?}
  * *ret_params is a new object.
  */

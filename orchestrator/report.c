@@ -36,6 +36,12 @@ static size_t last_cutover(const json_t *transitions)
     return n;
 }
 
+/* The state a cutover is in when its VM has come up. */
+static bool up_on_node(int state)
+{
+    return state == JOB_FINISHING || state == JOB_HYDRATING;
+}
+
 /* The downtime of the last cutover, split; null before one began.  A part that was tried several
  * times counts all its tries; time spent waiting in "failed" is in the total only. */
 static json_t *downtime_json(const json_t *transitions)
@@ -44,6 +50,7 @@ static json_t *downtime_json(const json_t *transitions)
         enum job_state state;
         const char *name;
     } parts[] = {{JOB_STOPPING, "shutdown_s"}, {JOB_FINAL_SYNC, "last_delta_s"},
+                 {JOB_INSTANT_FLIP, "instant_flip_s"},
                  {JOB_MORPHING, "morph_s"},    {JOB_FLIPPING, "flip_s"},
                  {JOB_DEFINING, "define_s"},   {JOB_STARTING, "boot_s"}};
     size_t first = last_cutover(transitions), n = json_array_size(transitions), end = n, i;
@@ -54,8 +61,9 @@ static json_t *downtime_json(const json_t *transitions)
         return json_null();
     downtime = json_pack("{s:I}", "began_ns", field_integer(begin, "wall_ns", 0));
     for (i = first; i + 1 < n && end == n; i++)
-        if (state_of(json_array_get(transitions, i + 1)) == JOB_FINISHING ||
-            state_of(json_array_get(transitions, i + 1)) == JOB_MIRRORED)
+        if (up_on_node(state_of(json_array_get(transitions, i + 1))) ||
+            state_of(json_array_get(transitions, i + 1)) == JOB_MIRRORED ||
+            state_of(json_array_get(transitions, i + 1)) == JOB_PREPARING)
             end = i + 1;
     for (size_t p = 0; p < ARRAY_SIZE(parts); p++) {
         double seconds = 0;
@@ -74,7 +82,7 @@ static json_t *downtime_json(const json_t *transitions)
     last = json_array_get(transitions, end);
     json_object_set_new(downtime, "total_s", json_real(stamps_apart(begin, last)));
     json_object_set_new(downtime, "ended_ns", json_integer(field_integer(last, "wall_ns", 0)));
-    json_object_set_new(downtime, "complete", json_boolean(state_of(last) == JOB_FINISHING));
+    json_object_set_new(downtime, "complete", json_boolean(up_on_node(state_of(last))));
     return downtime;
 }
 

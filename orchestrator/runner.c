@@ -40,6 +40,15 @@ static enum job_state after_failure(const struct job *job)
     return JOB_FAILED;
 }
 
+/* Where success leads. */
+static enum job_state next_state(const struct job *job)
+{
+    /* A cutover that goes back has a mirror to go back to, unless it flipped at once. */
+    if (job->state == JOB_REVERTING)
+        return job_next_state(job->state, job_fact(job, "afresh"));
+    return job_next_state(job->state, job_instant(job));
+}
+
 /* Chooses the next state after a step.  False: stay where we are, the daemon ends. */
 static bool choose_next(struct run *run, int r, enum job_state *ret_next, bool *ret_failed)
 {
@@ -48,7 +57,7 @@ static bool choose_next(struct run *run, int r, enum job_state *ret_next, bool *
 
     *ret_failed = false;
     if (r == 0 && !(cancel && job_may_follow(job->state, JOB_CANCELLING))) {
-        *ret_next = job_states[job->state].next;
+        *ret_next = next_state(job);
         return true;
     }
     if (cancel && job_may_follow(job->state, JOB_CANCELLING)) {
@@ -104,6 +113,7 @@ static void *run_thread(void *context)
     d->threads--;
     pthread_cond_broadcast(&d->changed);
     pthread_mutex_unlock(&d->lock);
+    free(run->complaint);
     free(run);
     return NULL;
 }

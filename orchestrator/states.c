@@ -7,8 +7,10 @@
 
 #define B(state) (UINT32_C(1) << JOB_##state)
 #define V(verb) (UINT32_C(1) << VERB_##verb)
-#define STATE(n, fl, nx, fo, ve, text)                                                             \
-    {.name = n, .what = text, .flags = fl, .next = JOB_##nx, .may_follow = fo, .verbs = ve}
+#define STATE(n, fl, nx, fo, ve, text) STATE_BUT(n, fl, nx, nx, fo, ve, text)
+#define STATE_BUT(n, fl, nx, in, fo, ve, text)                                                     \
+    {.name = n, .what = text, .flags = fl, .next = JOB_##nx, .instant = JOB_##in,                  \
+     .may_follow = fo, .verbs = ve}
 
 #define CUT (STATE_ACTIVE | STATE_CUTOVER)
 #define FLIPPED (CUT | STATE_FLIPPED)
@@ -26,12 +28,17 @@ const struct state_info job_states[JOB_STATE_COUNT] = {
     [JOB_MIRRORED] = STATE("mirrored", 0, MIRRORED, B(SYNCING) | B(STOPPING) | B(CANCELLING),
                            V(SYNC) | V(CUTOVER) | V(CANCEL),
                            "the target holds a committed generation; the source runs"),
-    [JOB_STOPPING] = STATE("stopping", CUT, FINAL_SYNC,
-                           B(FINAL_SYNC) | B(REVERTING) | B(FAILED) | B(CANCELLING), V(CANCEL),
-                           "the source shuts down"),
+    [JOB_STOPPING] = STATE_BUT("stopping", CUT, FINAL_SYNC, INSTANT_FLIP,
+                               B(FINAL_SYNC) | B(INSTANT_FLIP) | B(REVERTING) | B(FAILED) |
+                                   B(CANCELLING),
+                               V(CANCEL), "the source shuts down"),
     [JOB_FINAL_SYNC] = STATE("final-sync", CUT, MORPHING,
                              B(MORPHING) | B(REVERTING) | B(FAILED) | B(CANCELLING), V(CANCEL),
                              "the last delta of the stopped source"),
+    [JOB_INSTANT_FLIP] = STATE("instant-flip", CUT, MORPHING,
+                               B(MORPHING) | B(REVERTING) | B(FAILED) | B(CANCELLING), V(CANCEL),
+                               "instead of the last delta: the target becomes the truth at once; "
+                               "what it misses comes from the stopped source"),
     [JOB_MORPHING] = STATE("morphing", CUT, FLIPPING,
                            B(FLIPPING) | B(REVERTING) | B(FAILED) | B(CANCELLING), V(CANCEL),
                            "the guest is changed to boot on KVM, in a draft"),
@@ -39,16 +46,25 @@ const struct state_info job_states[JOB_STATE_COUNT] = {
                            "the draft is sealed and the target becomes the truth"),
     [JOB_DEFINING] = STATE("defining", FLIPPED, STARTING, B(STARTING) | B(FAILED), 0,
                            "the VM is defined on the node"),
-    [JOB_STARTING] = STATE("starting", FLIPPED, FINISHING, B(FINISHING) | B(FAILED), 0,
-                           "the VM boots on the node"),
-    [JOB_FINISHING] = STATE("finishing", FLIPPED, DONE, B(DONE) | B(FAILED), 0,
-                            "what was made on the source is removed; the VM runs already"),
+    [JOB_STARTING] = STATE_BUT("starting", FLIPPED, FINISHING, HYDRATING,
+                               B(FINISHING) | B(HYDRATING) | B(FAILED), 0,
+                               "the VM boots on the node"),
+    [JOB_HYDRATING] = STATE("hydrating", FLIPPED, FINISHING, B(FINISHING) | B(FAILED), 0,
+                            "the VM runs; what is missing is fetched from the stopped source"),
+    [JOB_FINISHING] = STATE_BUT("finishing", FLIPPED, DONE, DETACHING,
+                                B(DONE) | B(DETACHING) | B(FAILED), 0,
+                                "what was made on the source is removed; the VM runs already"),
+    [JOB_DETACHING] = STATE("detaching", FLIPPED, DONE, B(DONE) | B(FAILED), 0,
+                            "the running VM changes from the engine to the targets themselves"),
     [JOB_DONE] = STATE("done", 0, DONE, 0, V(REMOVE), "the VM runs on the node"),
-    [JOB_REVERTING] = STATE("reverting", CUT, MIRRORED, B(MIRRORED) | B(FAILED), 0,
-                            "the cutover failed before the flip: the source is started again"),
+    [JOB_REVERTING] = STATE_BUT("reverting", CUT, MIRRORED, PREPARING,
+                                B(MIRRORED) | B(PREPARING) | B(FAILED), 0,
+                                "the cutover failed before the flip: the source is started again "
+                                "(after an instant flip a new mirror is begun)"),
     [JOB_FAILED] = STATE("failed", 0, FAILED,
                          B(PREPARING) | B(SYNCING) | B(STOPPING) | B(FLIPPING) | B(DEFINING) |
-                             B(STARTING) | B(FINISHING) | B(REVERTING) | B(CANCELLING),
+                             B(STARTING) | B(HYDRATING) | B(FINISHING) | B(DETACHING) |
+                             B(REVERTING) | B(CANCELLING),
                          V(SYNC) | V(CUTOVER) | V(CANCEL),
                          "stopped by an error; the verb that led here tries again"),
     [JOB_CANCELLING] = STATE("cancelling", STATE_ACTIVE, CANCELLED, B(CANCELLED) | B(FAILED), 0,
@@ -77,11 +93,14 @@ static const struct {
     [JOB_SYNCING] = {VERB_SYNC, JOB_SYNCING},
     [JOB_STOPPING] = {VERB_CUTOVER, JOB_STOPPING},
     [JOB_FINAL_SYNC] = {VERB_CUTOVER, JOB_STOPPING},
+    [JOB_INSTANT_FLIP] = {VERB_CUTOVER, JOB_STOPPING},
     [JOB_MORPHING] = {VERB_CUTOVER, JOB_STOPPING},
     [JOB_FLIPPING] = {VERB_CUTOVER, JOB_FLIPPING},
     [JOB_DEFINING] = {VERB_CUTOVER, JOB_DEFINING},
     [JOB_STARTING] = {VERB_CUTOVER, JOB_STARTING},
+    [JOB_HYDRATING] = {VERB_CUTOVER, JOB_HYDRATING},
     [JOB_FINISHING] = {VERB_CUTOVER, JOB_FINISHING},
+    [JOB_DETACHING] = {VERB_CUTOVER, JOB_DETACHING},
     [JOB_REVERTING] = {VERB_CUTOVER, JOB_REVERTING},
     [JOB_CANCELLING] = {VERB_CANCEL, JOB_CANCELLING},
 };
@@ -107,6 +126,11 @@ const char *job_verb_name(enum job_verb verb)
 bool job_may_follow(enum job_state from, enum job_state to)
 {
     return job_states[from].may_follow & (UINT32_C(1) << to);
+}
+
+enum job_state job_next_state(enum job_state state, bool instant)
+{
+    return instant ? job_states[state].instant : job_states[state].next;
 }
 
 bool job_retry_state(enum job_state failed, enum job_verb verb, enum flip_known flip,

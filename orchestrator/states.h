@@ -17,11 +17,14 @@ enum job_state {
     JOB_MIRRORED,
     JOB_STOPPING,
     JOB_FINAL_SYNC,
+    JOB_INSTANT_FLIP,
     JOB_MORPHING,
     JOB_FLIPPING,
     JOB_DEFINING,
     JOB_STARTING,
+    JOB_HYDRATING,
     JOB_FINISHING,
+    JOB_DETACHING,
     JOB_DONE,
     JOB_REVERTING,
     JOB_FAILED,
@@ -43,6 +46,7 @@ struct state_info {
     const char *what;     /* for docs/STATES.md */
     unsigned flags;       /* enum state_flags */
     enum job_state next;  /* where an active state goes when its work is done */
+    enum job_state instant; /* the same in an instant cutover */
     uint32_t may_follow;  /* bits of the states it may go to */
     uint32_t verbs;       /* bits of the verbs it accepts */
 };
@@ -57,6 +61,9 @@ int job_state_from_name(const char *name);
 const char *job_verb_name(enum job_verb verb);
 
 bool job_may_follow(enum job_state from, enum job_state to);
+
+/* Where an active state goes when its work is done. */
+enum job_state job_next_state(enum job_state state, bool instant);
 
 /* What is known about a flip that failed. */
 enum flip_known {

@@ -48,8 +48,10 @@ int step_stop(struct run *run, struct error **err)
     int64_t timeout_s = field_integer(run->job->params, "shutdown_timeout_s", 300);
     int r = run_open_source(run, err);
 
-    if (r == 0)
-        r = pass_discard(run, err); /* frozen before the source stopped: too old to be the last */
+    /* Frozen before the source stopped is too old to be the last; but what an instant flip froze
+     * is the source of what is still missing. */
+    if (r == 0 && !job_fact(run->job, "instant_flipped"))
+        r = pass_discard(run, err);
     if (r == 0)
         r = remember_power(run, err);
     if (r < 0)
@@ -59,8 +61,7 @@ int step_stop(struct run *run, struct error **err)
     return r < 0 ? error_prefix(err, "the source did not stop") : 0;
 }
 
-/* Nothing may be built on the last generation when the source has been started meanwhile. */
-static int check_source_off(struct run *run, struct error **err)
+int check_source_off(struct run *run, struct error **err)
 {
     enum source_power power;
     int r = run_open_source(run, err);
@@ -242,6 +243,8 @@ int step_morph(struct run *run, struct error **err)
     if (!field_bool(run->job->params, "morph", true))
         return 0;
     r = check_source_off(run, err);
+    if (r == 0 && job_instant(run->job))
+        r = instant_look(run, NULL, err); /* the morph reads what is missing, too */
     if (r == 0)
         r = draft_drop(run, err); /* of an interrupted attempt */
     if (r == 0)
@@ -273,13 +276,30 @@ static int seal(struct run *run, struct error **err)
     return r == 0 ? draft_call(run, "draft-seal", err) : r;
 }
 
+/* After an instant flip there is only the draft to be sealed. */
+static int seal_owner(struct run *run, struct error **err)
+{
+    struct engine_status status = {0};
+    int r = engine_settle(run, &status, err);
+    bool sealed = r == 0 && status.sealed;
+
+    engine_status_done(&status);
+    if (r < 0 || sealed)
+        return r;
+    r = check_source_off(run, err);
+    return r < 0 ? r : seal(run, err);
+}
+
 /* Brings the engine to owner mode. */
 static int flip(struct run *run, struct error **err)
 {
     struct engine_status status = {0};
     bool owner;
-    int r = engine_settle(run, &status, err);
+    int r;
 
+    if (job_instant(run->job))
+        return seal_owner(run, err);
+    r = engine_settle(run, &status, err);
     if (r < 0)
         return r;
     owner = strcmp(status.mode, "owner") == 0 || strcmp(status.mode, "detached") == 0;
@@ -296,16 +316,18 @@ static int flip(struct run *run, struct error **err)
 static void note_unflipped(struct run *run)
 {
     struct engine_status status = {0};
+    bool instant = job_instant(run->job);
 
-    if (engine_settle(run, &status, NULL) == 0 && strcmp(status.mode, "mirror") == 0) {
-        job_set_fact(run->daemon, run->job, "sealed", json_boolean(status.sealed), NULL);
+    /* Behind an instant flip no sync is possible, but the source has everything still. */
+    if (engine_settle(run, &status, NULL) == 0 &&
+        (instant || strcmp(status.mode, "mirror") == 0)) {
+        job_set_fact(run->daemon, run->job, "sealed", json_boolean(instant || status.sealed), NULL);
         job_set_fact(run->daemon, run->job, "unflipped", json_true(), NULL);
     }
     engine_status_done(&status);
 }
 
-/* QEMU opens the targets itself, so the engine has to let go of them. */
-static int detach(struct run *run, struct error **err)
+int engine_detach_store(struct run *run, struct error **err)
 {
     _cleanup_free_ char *store = job_store(run->daemon, run->job);
     _cleanup_json_ json_t *rest = NULL;
@@ -338,8 +360,11 @@ int step_flip(struct run *run, struct error **err)
         else
             r = job_set_fact(run->daemon, run->job, "flipped", json_true(), err);
     }
+    if (job_instant(run->job))
+        return r; /* the VM's disks are the engine's exports for now */
+    /* QEMU opens the targets itself, so the engine has to let go of them. */
     if (r == 0 && !job_fact(run->job, "detached"))
-        r = detach(run, err);
+        r = engine_detach_store(run, err);
     run_detach_engine(run);
     return r < 0 ? r : engine_host_stop(store, err);
 }

@@ -2,6 +2,7 @@
 /* How a migration ends: finished, taken back, cancelled, forgotten. */
 #include <string.h>
 
+#include "base/align.h"
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -47,15 +48,6 @@ static int source_restore(struct run *run, struct error **err)
     return job_set_fact(run->daemon, run->job, "source_was", NULL, err);
 }
 
-/* The source first: every second counts.  The mirror is kept. */
-int step_revert(struct run *run, struct error **err)
-{
-    int r = source_restore(run, err);
-
-    if (r == 0)
-        r = pass_discard(run, err);
-    return r == 0 ? draft_drop(run, err) : r;
-}
 
 static int remove_targets(const struct job *job, struct error **err)
 {
@@ -85,6 +77,61 @@ static int remove_store(struct run *run, struct error **err)
         return r;
     r = fdio_remove_tree(store);
     return r < 0 ? error_set_errno(err, -r, "cannot remove the store %s", store) : 0;
+}
+
+/* True when an instant flip has taken the mirror, or may have. */
+static bool mirror_is_gone(struct run *run)
+{
+    struct engine_status status = {0};
+    bool gone;
+
+    if (!job_fact(run->job, "instant_flipped"))
+        return false;
+    gone = engine_settle(run, &status, NULL) < 0 || strcmp(status.mode, "mirror") != 0;
+    engine_status_done(&status);
+    return gone;
+}
+
+static int forget_facts(struct run *run, struct error **err)
+{
+    static const char *const facts[] = {"generation", "instant_flipped", "sealed", "unflipped",
+                                        "made"};
+    int r = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(facts) && r == 0; i++)
+        r = job_set_fact(run->daemon, run->job, facts[i], NULL, err);
+    return r;
+}
+
+/* There is no way from owner to mirror, and nothing on the target is worth keeping: the source runs
+ * again and has everything.  A new mirror is begun. */
+static int revert_afresh(struct run *run, struct error **err)
+{
+    int r = job_set_fact(run->daemon, run->job, "afresh", json_true(), err);
+
+    if (r == 0)
+        r = pass_discard(run, err);
+    if (r == 0)
+        r = leftovers_clean(run, -1, err);
+    if (r == 0)
+        r = remove_store(run, err);
+    if (r == 0)
+        r = remove_targets(run->job, err);
+    return r < 0 ? r : forget_facts(run, err);
+}
+
+/* The source first: every second counts.  The mirror is kept if there is one. */
+int step_revert(struct run *run, struct error **err)
+{
+    int r = source_restore(run, err);
+
+    if (r == 0 && (job_fact(run->job, "afresh") || mirror_is_gone(run)))
+        return revert_afresh(run, err);
+    if (r == 0)
+        r = job_set_fact(run->daemon, run->job, "instant_flipped", NULL, err);
+    if (r == 0)
+        r = pass_discard(run, err);
+    return r == 0 ? draft_drop(run, err) : r;
 }
 
 int step_cancel(struct run *run, struct error **err)

@@ -5,6 +5,7 @@
 #include "base/accel.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "orchestrator/enginehost.h"
 #include "orchestrator/fields.h"
 #include "orchestrator/params.h"
 #include "orchestrator/steps.h"
@@ -23,7 +24,19 @@ const char *job_accel(const struct job *job)
     return accel;
 }
 
-int placement_make(const struct job *job, json_t **ret_placement, struct error **err)
+/* One disk of a placement: a file, or an export of the engine. */
+static json_t *disk_place(const struct daemon *d, const struct job *job, const char *name)
+{
+    bool through_engine = job_fact(job, "instant_flipped") && !job_fact(job, "detached");
+    _cleanup_free_ char *path = job_target(job, name), *store = job_store(d, job);
+    _cleanup_free_ char *uri = engine_host_uri(store, name);
+
+    return json_pack("{s:s, s:s, s:s}", "name", name, through_engine ? "nbd_uri" : "path",
+                     through_engine ? uri : path, "format", "raw");
+}
+
+int placement_make(const struct daemon *d, const struct job *job, json_t **ret_placement,
+                   struct error **err)
 {
     json_t *disks = json_array(), *networks = NULL, *disk;
     size_t i;
@@ -34,11 +47,7 @@ int placement_make(const struct job *job, json_t **ret_placement, struct error *
         return r;
     }
     json_array_foreach(json_object_get(job->description, "disks"), i, disk) {
-        const char *name = field_string(disk, "name", "");
-        _cleanup_free_ char *path = job_target(job, name);
-
-        json_array_append_new(disks, json_pack("{s:s, s:s, s:s}", "name", name, "path", path,
-                                               "format", "raw"));
+        json_array_append_new(disks, disk_place(d, job, field_string(disk, "name", "")));
     }
     *ret_placement = json_pack("{s:s, s:s*, s:s, s:o, s:o}", "name", job->name, "uuid",
                                field_string(job->params, "uuid", NULL), "accel",
@@ -50,13 +59,23 @@ int step_define(struct run *run, struct error **err)
 {
     _cleanup_json_ json_t *placement = NULL;
     _cleanup_free_ char *xml = NULL;
-    int r = placement_make(run->job, &placement, err);
+    int r = placement_make(run->daemon, run->job, &placement, err);
 
     if (r == 0)
         r = run_open_node(run, err);
     if (r == 0)
         r = node_domain_xml(run->job->description, placement, &xml, err);
     return r == 0 ? node_define(run->node, xml, err) : r;
+}
+
+/* While the VM boots from the engine that one must be there. */
+static bool start_interrupted(void *context)
+{
+    struct run *run = context;
+
+    if (job_instant(run->job) && instant_upkeep(run, NULL, NULL) < 0)
+        run_detach_engine(run);
+    return run_interrupted(run);
 }
 
 int step_start(struct run *run, struct error **err)
@@ -70,7 +89,7 @@ int step_start(struct run *run, struct error **err)
         r = node_start(run->node, run->job->name, err);
     if (r == 0)
         r = node_wait_up(run->node, run->job->name, (uint64_t)timeout_s * NS_PER_S,
-                         agent ? AGENT_SETTLE_NS : SETTLE_NS, run_interrupted, run, &how, err);
+                         agent ? AGENT_SETTLE_NS : SETTLE_NS, start_interrupted, run, &how, err);
     if (r < 0)
         return r;
     run_note(run, strcmp(how, "agent") == 0 ? "the guest agent answers"

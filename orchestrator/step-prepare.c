@@ -61,7 +61,7 @@ static int node_ready(struct daemon *d, const struct job *job, struct error **er
     _cleanup_free_ char *root = str_format("%s/node", d->options->state_dir);
     _cleanup_json_ json_t *placement = NULL;
     struct node *node;
-    int r = placement_make(job, &placement, err);
+    int r = placement_make(d, job, &placement, err);
 
     if (r == 0)
         r = node_open(d->options->node_uri, root, &node, err);
@@ -167,5 +167,7 @@ int step_prepare(struct run *run, struct error **err)
         return r;
     space_check(run);
     r = node_rehearse(run, err);
+    if (r == 0 && job_fact(run->job, "afresh"))
+        r = job_set_fact(run->daemon, run->job, "afresh", NULL, err);
     return r == 0 ? run_attach_engine(run, err) : r;
 }

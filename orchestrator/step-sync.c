@@ -140,10 +140,9 @@ static int pass_snapshot(struct run *run, const json_t *pass, const char *since,
     return r;
 }
 
-static json_t *sync_args(struct run *run, const struct source_snapshot *snapshot)
+json_t *pass_sources(const struct source_snapshot *snapshot)
 {
     json_t *disks = json_array();
-    json_t *connections = json_object_get(run->job->params, "connections");
 
     for (size_t i = 0; i < snapshot->disk_count; i++) {
         const struct source_snapshot_disk *disk = &snapshot->disks[i];
@@ -151,8 +150,13 @@ static json_t *sync_args(struct run *run, const struct source_snapshot *snapshot
         json_array_append_new(disks, json_pack("{s:s, s:s, s:s*}", "name", disk->name, "uri",
                                                disk->uri, "bitmap", disk->bitmap));
     }
-    return json_pack("{s:o, s:s, s:O*}", "disks", disks, "snapshot", snapshot->id, "connections",
-                     connections);
+    return disks;
+}
+
+static json_t *sync_args(struct run *run, const struct source_snapshot *snapshot)
+{
+    return json_pack("{s:o, s:s, s:O*}", "disks", pass_sources(snapshot), "snapshot", snapshot->id,
+                     "connections", json_object_get(run->job->params, "connections"));
 }
 
 static bool engine_was_lost(int r)
@@ -209,6 +213,23 @@ static int pass_begin(struct run *run, const char *kind, const char *since, json
     }
     return journal_begin_pass(run->daemon->journal, run->job->name, since ? kind : "initial", since,
                               ret_id, err);
+}
+
+int pass_freeze(struct run *run, const char *kind, const char *since, int64_t *ret_id,
+                struct source_snapshot **ret_snapshot, struct error **err)
+{
+    _cleanup_json_ json_t *pass = NULL;
+    int r = run_open_source(run, err);
+
+    if (r == 0)
+        r = journal_open_pass(run->daemon->journal, run->job->name, &pass, err);
+    if (r == 0)
+        r = pass_begin(run, kind, since, pass, ret_id, err);
+    if (r < 0)
+        return r;
+    if (pass)
+        since = field_string(pass, "since", NULL);
+    return pass_snapshot(run, pass, since, *ret_id, ret_snapshot, err);
 }
 
 /* The engine may still copy for a slipwayd that was killed: that pass is joined, any other one is

@@ -15,10 +15,12 @@
 step_fn *const steps[JOB_STATE_COUNT] = {
     [JOB_CREATED] = step_create,       [JOB_PREPARING] = step_prepare,
     [JOB_SYNCING] = step_sync,         [JOB_STOPPING] = step_stop,
-    [JOB_FINAL_SYNC] = step_final_sync, [JOB_MORPHING] = step_morph,
-    [JOB_FLIPPING] = step_flip,        [JOB_DEFINING] = step_define,
-    [JOB_STARTING] = step_start,       [JOB_FINISHING] = step_finish,
-    [JOB_REVERTING] = step_revert,     [JOB_CANCELLING] = step_cancel,
+    [JOB_FINAL_SYNC] = step_final_sync, [JOB_INSTANT_FLIP] = step_instant_flip,
+    [JOB_MORPHING] = step_morph,       [JOB_FLIPPING] = step_flip,
+    [JOB_DEFINING] = step_define,      [JOB_STARTING] = step_start,
+    [JOB_HYDRATING] = step_hydrate,    [JOB_FINISHING] = step_finish,
+    [JOB_DETACHING] = step_detach,     [JOB_REVERTING] = step_revert,
+    [JOB_CANCELLING] = step_cancel,
 };
 
 int run_open_source(struct run *run, struct error **err)
@@ -124,6 +126,25 @@ int engine_call(struct run *run, const char *verb, json_t *args, json_t **ret_re
     return r;
 }
 
+/* What the disks miss, and whether the source for it is there. */
+static void read_hydration(const json_t *result, struct engine_status *status)
+{
+    json_t *disk;
+    size_t i;
+
+    json_array_foreach(json_object_get(result, "disks"), i, disk) {
+        const json_t *h = json_object_get(disk, "hydration");
+        uint64_t missing = (uint64_t)field_integer(disk, "missing_bytes", 0);
+
+        status->missing_bytes += missing;
+        status->hydrated_bytes += (uint64_t)field_integer(h, "fetched_bytes", 0) +
+                                  (uint64_t)field_integer(h, "local_bytes", 0);
+        status->rate_bytes_s += (uint64_t)field_integer(h, "rate_bytes_s", 0);
+        if (missing > 0 && strcmp(field_string(h, "source", "none"), "up") != 0)
+            status->needs_source = true;
+    }
+}
+
 int engine_status_get(struct run *run, struct engine_status *status, struct error **err)
 {
     _cleanup_json_ json_t *result = NULL;
@@ -140,6 +161,9 @@ int engine_status_get(struct run *run, struct engine_status *status, struct erro
     status->busy = json_is_string(json_object_get(result, "operation"));
     status->sealed = field_bool(result, "local_changes", false);
     status->generation = field_integer(result, "generation", -1);
+    status->failed = field_bool(result, "failed", false);
+    if (strcmp(status->mode, "owner-hydrating") == 0)
+        read_hydration(result, status);
     return 0;
 }
 

@@ -9,6 +9,10 @@
  *   rehearsed   the VM may be defined on the node although nothing was copied yet
  *   generation  newest committed generation
  *   source_was  "running" or "off" when the cutover began; the source is put back to that
+ *   instant     what the last cutover was asked to be; absent: as the migration's parameter says
+ *   instant_flipped  an instant flip was asked for: the mirror may be gone, the source is not
+ *   afresh      a cutover goes back without a mirror to go back to
+ *   hydrated    the target needs the source no longer
  *   unflipped   a flip that failed is known not to have happened
  *   sealed      with unflipped: the morph draft is a generation already
  *   flipped     the target is the truth
@@ -18,6 +22,8 @@
 #pragma once
 
 #include "orchestrator/daemon.h"
+
+struct engine_status;
 
 /* One job at work, owned by its thread. */
 struct run {
@@ -29,6 +35,8 @@ struct run {
     struct control *engine; /* NULL: not attached */
     struct node *node;      /* NULL: not open */
     int64_t last_event_ns;  /* when progress was last published */
+    uint64_t source_looked_ns; /* behind an instant flip: when source and VM were last looked at */
+    char *complaint;        /* what was noted last about them, so that it is said once */
 };
 
 /* 0: done, go to the next state.  -ECANCELED: interrupted.  Otherwise -errno and a sentence. */
@@ -45,6 +53,14 @@ int preflight(struct daemon *d, struct job *job, struct error **err);
 /* step-sync.c */
 step_fn step_sync, step_final_sync;
 
+/* Freezes the source as `kind` of pass, or takes the open one up again. since: point in time whose
+ * changes are wanted when it is a new one. */
+int pass_freeze(struct run *run, const char *kind, const char *since, int64_t *ret_id,
+                struct source_snapshot **ret_snapshot, struct error **err);
+
+/* [{name, uri, bitmap?}] as the engine wants it; new reference. */
+json_t *pass_sources(const struct source_snapshot *snapshot);
+
 /* Gives a pass that was not committed up and removes what it left on the source. */
 int pass_discard(struct run *run, struct error **err);
 
@@ -53,6 +69,12 @@ int leftovers_clean(struct run *run, int64_t pass, struct error **err);
 
 /* step-cutover.c */
 step_fn step_stop, step_morph, step_flip;
+
+/* Nothing may be built on the last generation when the source has been started meanwhile. */
+int check_source_off(struct run *run, struct error **err);
+
+/* The engine lets go of the targets; a store that is detached already is fine. */
+int engine_detach_store(struct run *run, struct error **err);
 
 /* Drops the morph draft, waiting for its last users; 0 also when there is none. */
 int draft_drop(struct run *run, struct error **err);
@@ -63,8 +85,27 @@ step_fn step_define, step_start;
 /* "kvm" or "tcg": what was asked for, or what works here.  Static or owned by the job. */
 const char *job_accel(const struct job *job);
 
-/* The placement of node.h for a job; new reference. */
-int placement_make(const struct job *job, json_t **ret_placement, struct error **err);
+/* The placement of node.h for a job; new reference.  Behind an instant flip the disks are the
+ * engine's exports, until it has let go of the targets. */
+int placement_make(const struct daemon *d, const struct job *job, json_t **ret_placement,
+                   struct error **err);
+
+/* step-instant.c */
+step_fn step_instant_flip, step_hydrate;
+
+/* Behind an instant flip: the engine runs, and the source is there for what is missing. ESTALE: the
+ * source is not what it was.  status may be NULL. */
+int instant_look(struct run *run, struct engine_status *status, struct error **err);
+
+/*
+ * One look at engine, source and VM behind an instant flip, with what is needed to keep the VM
+ * going: a dead engine is started, told where the source is, and a VM that an absent disk has
+ * stopped goes on.  What can get better by itself is noted and no failure.  status may be NULL.
+ */
+int instant_upkeep(struct run *run, struct engine_status *status, struct error **err);
+
+/* step-detach.c */
+step_fn step_detach;
 
 /* step-end.c */
 step_fn step_finish, step_revert, step_cancel;
@@ -84,12 +125,15 @@ bool run_interrupted(void *context);
 
 /* What the engine says about itself. */
 struct engine_status {
-    char mode[16];    /* "mirror", "owner", "detached" */
+    char mode[20];    /* "mirror", "owner-hydrating", "owner", "detached" */
     char *snapshot;   /* of the committed generation; NULL: none */
     int64_t generation; /* -1: none */
     bool sealed;        /* a draft was committed: the store cannot follow the source any more */
     bool busy;          /* with a verb of somebody who may have gone away */
     char *syncing;      /* snapshot of the running sync; NULL: none */
+    bool failed;        /* latched: an operator has to look */
+    bool needs_source;  /* some disk misses bytes and its source is not there */
+    uint64_t missing_bytes, hydrated_bytes, rate_bytes_s; /* owner-hydrating */
 };
 int engine_status_get(struct run *run, struct engine_status *ret_status, struct error **err);
 

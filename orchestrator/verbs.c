@@ -114,12 +114,37 @@ static int next_of_verb(const struct job *job, enum job_verb verb, enum job_stat
                                            "tries again" : "");
 }
 
-static int begin_verb(struct daemon *d, struct job *job, enum job_verb verb, json_t **ret_job,
-                      struct error **err)
+/* What becomes of {instant} of a cutover.  It is chosen anew by each one that begins with stopping
+ * the source; behind an instant flip there is nothing to choose any more. */
+static int choose_instant(struct daemon *d, struct job *job, enum job_state to,
+                          const json_t *body, struct error **err)
+{
+    static const struct field fields[] = {{"instant", FIELD_BOOL, false}, {NULL}};
+    json_t *asked = json_object_get(body, "instant");
+    int r = body ? fields_check(body, fields, "a cutover", err) : 0;
+
+    if (r < 0)
+        return r;
+    if (to != JOB_STOPPING || job_fact(job, "instant_flipped")) {
+        if (!asked || json_is_true(asked) == job_instant(job))
+            return 0;
+        return error_set(err, EPERM, "the cutover of migration %s has come too far to be made %s; "
+                         "run cutover without that to go on", job->name,
+                         json_is_true(asked) ? "instant" : "an ordinary one");
+    }
+    if (!asked && !json_object_get(job->facts, "instant"))
+        return 0;
+    return job_set_fact(d, job, "instant", json_incref(asked), err);
+}
+
+static int begin_verb(struct daemon *d, struct job *job, enum job_verb verb, const json_t *body,
+                      json_t **ret_job, struct error **err)
 {
     enum job_state to;
     int r = next_of_verb(job, verb, &to, err);
 
+    if (r == 0 && verb == VERB_CUTOVER)
+        r = choose_instant(d, job, to, body, err);
     if (r == 0)
         r = job_transition(d, job, to, NULL, err);
     if (r < 0) {
@@ -135,8 +160,8 @@ static int begin_verb(struct daemon *d, struct job *job, enum job_verb verb, jso
     return r;
 }
 
-int verb_run(struct daemon *d, const char *name, enum job_verb verb, json_t **ret_job,
-             struct error **err)
+int verb_run(struct daemon *d, const char *name, enum job_verb verb, const json_t *body,
+             json_t **ret_job, struct error **err)
 {
     _cleanup_free_ char *store = NULL;
     struct job *job = NULL;
@@ -154,7 +179,7 @@ int verb_run(struct daemon *d, const char *name, enum job_verb verb, json_t **re
         engine_cancel_sync(store);
         return 0;
     }
-    return r < 0 ? r : begin_verb(d, job, verb, ret_job, err);
+    return r < 0 ? r : begin_verb(d, job, verb, body, ret_job, err);
 }
 
 static void unlink_job(struct daemon *d, struct job *job)

@@ -11,7 +11,8 @@
 
 enum migrate_key {
     KEY_NAME = KEY_OWN, KEY_POOL, KEY_MAP_NETWORK, KEY_SHUTDOWN_POLICY, KEY_SHUTDOWN_TIMEOUT,
-    KEY_ON_FAILURE, KEY_NO_MORPH, KEY_ACCEL, KEY_CONNECTIONS, KEY_BOOT_TIMEOUT, KEY_UUID
+    KEY_ON_FAILURE, KEY_NO_MORPH, KEY_ACCEL, KEY_CONNECTIONS, KEY_BOOT_TIMEOUT, KEY_UUID,
+    KEY_INSTANT
 };
 
 static const struct option migrate_options[] = {
@@ -24,6 +25,7 @@ static const struct option migrate_options[] = {
     {"shutdown-timeout", required_argument, NULL, KEY_SHUTDOWN_TIMEOUT},
     {"on-failure", required_argument, NULL, KEY_ON_FAILURE},
     {"no-morph", no_argument, NULL, KEY_NO_MORPH},
+    {"instant", no_argument, NULL, KEY_INSTANT},
     {"accel", required_argument, NULL, KEY_ACCEL},
     {"connections", required_argument, NULL, KEY_CONNECTIONS},
     {"boot-timeout", required_argument, NULL, KEY_BOOT_TIMEOUT},
@@ -87,6 +89,9 @@ static int migrate_take(struct cli_common *common, json_t *body, int key)
         return set_number(common, body, "connections");
     case KEY_MAP_NETWORK:
         return map_network(common, body);
+    case KEY_INSTANT:
+        json_object_set_new(body, "instant", json_true());
+        return -1;
     case KEY_NO_MORPH:
         json_object_set_new(body, "morph", json_false());
         return -1;
@@ -148,19 +153,22 @@ int cli_migrate(int argc, char **argv)
     return r < 0 ? common_fail(&common, err) : started(&common, job);
 }
 
+static int post_verb(const struct cli_common *common, const char *name, json_t *body)
+{
+    _cleanup_free_ char *path = client_path("migrations", name, common->verb);
+    _cleanup_json_ json_t *job = NULL;
+    struct error *err = NULL;
+    int r = client_call(common->socket, "POST", path, body, &job, &err);
+
+    return r < 0 ? common_fail(common, err) : started(common, job);
+}
+
 static int run_verb(const char *verb, int argc, char **argv)
 {
-    _cleanup_free_ char *path = NULL;
-    _cleanup_json_ json_t *job = NULL;
     struct cli_common common;
-    struct error *err = NULL;
     int r = common_parse(&common, verb, argc, argv, true, 1, "NAME");
 
-    if (r >= 0)
-        return r;
-    path = client_path("migrations", argv[optind], verb);
-    r = client_call(common.socket, "POST", path, NULL, &job, &err);
-    return r < 0 ? common_fail(&common, err) : started(&common, job);
+    return r >= 0 ? r : post_verb(&common, argv[optind], NULL);
 }
 
 int cli_sync(int argc, char **argv)
@@ -170,7 +178,22 @@ int cli_sync(int argc, char **argv)
 
 int cli_cutover(int argc, char **argv)
 {
-    return run_verb("cutover", argc, argv);
+    static const struct option options[] = {
+        COMMON_OPTIONS, FOLLOW_OPTIONS, {"instant", no_argument, NULL, KEY_INSTANT}, {NULL}};
+    _cleanup_json_ json_t *body = NULL;
+    struct cli_common common;
+    int key, r = -1;
+
+    common_init(&common, "cutover");
+    while (r < 0 && (key = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (key == KEY_INSTANT && !body)
+            body = json_pack("{s:b}", "instant", 1);
+        else if (key != KEY_INSTANT)
+            r = common_take(&common, key);
+    }
+    if (r < 0)
+        r = common_arguments(&common, argc, 1, "NAME");
+    return r >= 0 ? r : post_verb(&common, argv[optind], body);
 }
 
 int cli_cancel(int argc, char **argv)

@@ -27,8 +27,9 @@ static void print_downtime(const json_t *downtime)
 {
     static const struct {
         const char *field, *label;
-    } parts[] = {{"shutdown_s", "shutdown"}, {"last_delta_s", "last delta"}, {"morph_s", "morph"},
-                 {"flip_s", "flip"},         {"define_s", "define"},         {"boot_s", "boot"}};
+    } parts[] = {{"shutdown_s", "shutdown"}, {"last_delta_s", "last delta"},
+                 {"instant_flip_s", "instant flip"}, {"morph_s", "morph"}, {"flip_s", "flip"},
+                 {"define_s", "define"}, {"boot_s", "boot"}};
 
     printf("downtime%s\n", field_bool(downtime, "complete", false) ? "" : " (not complete)");
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {

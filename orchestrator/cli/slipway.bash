@@ -57,8 +57,9 @@ _slipway() {
         *:vm) words="$common $(_slipway_names source list)" ;;
         *:migrate)
             words="$common --follow --detach --name --pool --map-network --shutdown-policy
-                   --shutdown-timeout --on-failure --no-morph --accel --connections --boot-timeout --uuid" ;;
-        *:sync | *:cutover | *:cancel) words="$common --follow --detach $(_slipway_names status)" ;;
+                   --shutdown-timeout --on-failure --no-morph --instant --accel --connections --boot-timeout --uuid" ;;
+        *:cutover) words="$common --follow --detach --instant $(_slipway_names status)" ;;
+        *:sync | *:cancel) words="$common --follow --detach $(_slipway_names status)" ;;
         *:status) words="$common --watch $(_slipway_names status)" ;;
         *:report | *:remove) words="$common $(_slipway_names status)" ;;
         esac

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An engine that speaks the control protocol of engine/control.h and keeps whole files as
 generations: STORE/gN-DISK; the state is STORE/engine.json.  FAKE_SYNC_STEPS and FAKE_SYNC_PAUSE
-make syncs slow."""
+make syncs slow.  After an instant flip each look at the status while the source is known hydrates a
+bit, FAKE_HYDRATE_STEPS in all."""
 
 import errno
 import json
@@ -16,7 +17,8 @@ import time
 store = sys.argv[1]
 state_path = os.path.join(store, "engine.json")
 lock = threading.Lock()
-live = {"draft": None, "cancel": False, "operation": None, "syncing": None}
+live = {"draft": None, "cancel": False, "operation": None, "syncing": None, "sources": None}
+STEPS = int(os.environ.get("FAKE_HYDRATE_STEPS", "3"))
 
 
 class Refused(Exception):
@@ -44,8 +46,56 @@ def draft_file(disk):
     return os.path.join(store, f"draft-{disk}")
 
 
+def source_text(disk):
+    """What the source of a missing block says; it has to be there."""
+    if not live["sources"]:
+        raise Refused(errno.EIO, "nobody has told where the source is")
+    with open(live["sources"][disk], encoding="utf-8") as file:
+        return file.read()
+
+
+def hydrate(state):
+    """One step; at the end the target holds the newest draft, or what the source had."""
+    try:
+        for disk, target in state["targets"].items():
+            text = "" if state["local"] else source_text(disk)
+            if state["missing"] > 1:
+                continue
+            if state["local_changes"]:
+                shutil.copyfile(gen_file(state["generation"], disk), target)
+            else:
+                with open(target, "w", encoding="utf-8") as file:
+                    file.write(text)
+    except (OSError, Refused):
+        live["sources"] = None
+        return
+    state["missing"] -= 1
+    if state["missing"] == 0:
+        state["mode"] = "owner"
+    save(state)
+
+
+def hydration_status(state):
+    return [{"name": disk, "missing_bytes": state["missing"] * 1000,
+             "hydration": {"source": "up" if live["sources"] or state["local"] else "none",
+                           "fetched_bytes": (STEPS - state["missing"]) * 1000,
+                           "local_bytes": 0, "rate_bytes_s": 1000}} for disk in state["targets"]]
+
+
 def status(args, event):
     state = load()
+    if state["mode"] == "owner-hydrating" and lock.acquire(blocking=False):
+        state = load()
+        if live["sources"] or state["local"]:
+            hydrate(state)
+        lock.release()
+    answer = plain_status(state)
+    if state["mode"] == "owner-hydrating":
+        answer["disks"] = hydration_status(state)
+    return answer
+
+
+def plain_status(state):
     return {"mode": state["mode"], "generation": state["generation"],
             "snapshot": state["snapshot"], "local_changes": state["local_changes"],
             "drafts": [live["draft"]] if live["draft"] else [], "operation": live["operation"],
@@ -93,6 +143,13 @@ def draft_create(args, event):
     if live["draft"]:
         raise Refused(errno.EEXIST, "the draft is open; seal or drop it first")
     for disk in state["targets"]:
+        if state["mode"] == "owner-hydrating":
+            with open(draft_file(disk), "w", encoding="utf-8") as file:
+                file.write(source_text(disk))
+            continue
+        if state["mode"] == "owner":
+            shutil.copyfile(state["targets"][disk], draft_file(disk))
+            continue
         shutil.copyfile(gen_file(state["generation"], disk), draft_file(disk))
     live["draft"] = args["name"]
     return {"name": args["name"], "generation": state["generation"]}
@@ -110,6 +167,8 @@ def draft_seal(args, event):
     for disk in state["targets"]:
         os.rename(draft_file(disk), gen_file(state["generation"], disk))
     state["local_changes"] = True
+    if state["mode"] == "owner":
+        state.update(mode="owner-hydrating", missing=1, local=True)
     save(state)
     live["draft"] = None
     return {"generation": state["generation"]}
@@ -127,11 +186,28 @@ def flip(args, event):
         raise Refused(errno.EBUSY, "the draft is open; seal or drop it first")
     if os.path.exists(os.path.join(store, "fail-flip")):
         raise Refused(errno.EIO, "the layers cannot be folded")
+    if args.get("instant"):
+        return instant_flip(args, state)
     for disk, target in state["targets"].items():
         shutil.copyfile(gen_file(state["generation"], disk), target)
     state["mode"] = "owner"
     save(state)
     return {"mode": "owner", "generation": state["generation"]}
+
+
+def instant_flip(args, state):
+    if state["snapshot"] != args["since"]:
+        raise Refused(errno.EINVAL, "the changes are not those since the last generation")
+    told = tell_sources(args)
+    state.update(mode="owner-hydrating", snapshot=args["snapshot"], missing=STEPS, local=False)
+    save(state)
+    return {"mode": "owner-hydrating", "generation": state["generation"], **told}
+
+
+def tell_sources(args, event=None):
+    live["sources"] = {disk["name"]: disk["uri"].removeprefix("file://")
+                       for disk in args["disks"]}
+    return {}
 
 
 def detach(args, event):
@@ -143,7 +219,7 @@ def detach(args, event):
 
 verbs = {"status": status, "sync": sync, "cancel": cancel, "flip": flip, "detach": detach,
          "draft-create": draft_create, "draft-seal": draft_seal, "draft-drop": draft_drop,
-         "stop": lambda args, event: {}}
+         "source": tell_sources, "stop": lambda args, event: {}}
 
 
 def answer(file, message):
