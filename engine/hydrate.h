@@ -7,7 +7,15 @@
  *
  * Source lost: a connection that fails is tried again with backoff.  A request that needs the
  * source waits at most `wait_ns` (15 s); then all that wait get -EIO and new ones fail at once,
- * until the source is back.  Everything that is here, or in a layer, goes on working.
+ * until the source is back.  Everything that is here, or in a layer, goes on working.  A source
+ * counts as back when it has delivered something, not when it accepts a connection.
+ *
+ *   hydrate.c        requests, what the source's state is, status
+ *   hydrate-queue.c  which block next: demand, prefetch, sweep; no block twice
+ *   hydrate-link.c   one connection's step machine
+ *   hydrate-land.c   what arrived goes to the owner: digests, zeros, layers, zero extents
+ *   hydrate-pace.c   how much the background may do
+ *   hydrate-thread.c threads, waiting and backoff
  */
 #pragma once
 
@@ -15,9 +23,10 @@
 #include "engine/reader.h"
 
 #define HYDRATE_WAIT_NS (UINT64_C(15) * 1000000000)
+#define HYDRATE_LINKS_MAX 8
 
 enum source_state {
-    SOURCE_NONE,       /* nobody told where it is yet */
+    SOURCE_NONE,       /* nobody told where it is yet; requests wait */
     SOURCE_CONNECTING, /* not here, requests wait */
     SOURCE_UP,
     SOURCE_LOST,       /* requests that need it fail */
@@ -26,7 +35,7 @@ enum source_state {
 struct hydrator_options {
     const struct reader_factory *readers;
     const char *uri;       /* NULL: not known yet */
-    unsigned connections;  /* 0: 2 */
+    unsigned connections;  /* 0: 2; at most HYDRATE_LINKS_MAX */
     uint64_t wait_ns;      /* 0: HYDRATE_WAIT_NS */
     bool zero_map;         /* ask the source which extents are zero and clear those first */
 };
@@ -39,25 +48,35 @@ struct hydrator_status {
     uint64_t missing_bytes;
     uint64_t fetched_bytes;       /* from the remote source */
     uint64_t local_bytes;         /* from layers */
+    uint64_t zero_bytes;          /* known to be zero without transfer */
     uint64_t demand_count, demand_ns; /* requests that waited, and how long in sum */
-    uint64_t rate_bytes_s;        /* of the last seconds */
+    uint64_t demand_errors;       /* of them, those that failed */
+    uint64_t fetch_count;         /* reads sent to the source */
+    uint64_t rate_bytes_s;        /* brought per second, of the last seconds */
+    unsigned links;               /* connections open now */
+    unsigned depth;               /* requests the background may have in flight */
     char error[256];              /* why the source is not here; empty: it is */
+    char setback[256];            /* why some blocks could not be brought; they are tried again */
 };
 
+/* Threads do not run yet.  The owner and the engine stay the caller's, and outlive it. */
 int hydrator_new(struct owner *owner, const struct hydrator_options *options,
                  struct hydrator **ret_hydrator);
 int hydrator_start(struct hydrator *hydrator); /* its threads */
-void hydrator_stop(struct hydrator *hydrator); /* ends them; who waits gets -ESHUTDOWN */
-void hydrator_free(struct hydrator *hydrator); /* NULL is fine */
+/* Ends them; who waits gets -ESHUTDOWN, and has left hydrator_need() when this returns. */
+void hydrator_stop(struct hydrator *hydrator);
+void hydrator_free(struct hydrator *hydrator); /* after hydrator_stop(); NULL is fine */
 
-/* Another place of the same source (an adapter that was restarted). */
+/* Another place of the same source (an adapter that was restarted); all connections are made anew,
+ * what was in flight is asked for again.  -ENOMEM. */
 int hydrator_set_source(struct hydrator *hydrator, const char *uri);
 
 /* The orchestrator knows that the source is gone: who waits fails now (-EIO). */
 void hydrator_source_lost(struct hydrator *hydrator);
 
 /* Waits until nothing of the blocks is missing any more.  Without threads it does the work itself.
- * -EIO: the source is lost. */
+ * -EIO: the source is lost, or cannot read these blocks; -ESHUTDOWN: hydrator_stop(); others: the
+ * target could not be written. */
 int hydrator_need(struct hydrator *hydrator, uint64_t first_block, uint64_t last_block);
 
 /* The range is wanted soon. */
@@ -67,4 +86,5 @@ void hydrator_prefetch(struct hydrator *hydrator, uint64_t first_block, uint64_t
  * more, -errno: this connection failed (it is tried again by the next step). */
 int hydrator_step(struct hydrator *hydrator, unsigned connection);
 
+/* May be called under engine->lock. */
 void hydrator_get_status(struct hydrator *hydrator, struct hydrator_status *ret_status);

@@ -162,6 +162,41 @@ static int nbd_reader_read(struct reader *reader, void *data, uint32_t length, u
     return 0;
 }
 
+static int query_extents(void *opaque, const char *name, uint64_t offset, uint32_t *entries,
+                         size_t count, int *error)
+{
+    struct reader_query *q = opaque;
+    struct walk w = {.context_name = LIBNBD_CONTEXT_BASE_ALLOCATION,
+                     .what = EXTENT_ZERO,
+                     .next = q->next,
+                     .end = q->end,
+                     .fn = q->fn,
+                     .context = q->context,
+                     .result = q->result};
+
+    walk_extents(&w, name, offset, entries, count, error);
+    q->next = w.next;
+    q->result = w.result;
+    return 0;
+}
+
+static int nbd_reader_query(struct reader *reader, uint64_t length, uint64_t offset,
+                            struct reader_query *q)
+{
+    struct reader_nbd *n = (struct reader_nbd *)reader;
+    nbd_extent_callback extents = {.callback = query_extents, .user_data = q};
+    nbd_completion_callback done = {.callback = read_done, .user_data = &q->op};
+
+    q->next = offset;
+    q->end = offset + length;
+    q->result = 0;
+    if (nbd_aio_block_status(n->nbd, length, offset, extents, done, 0) < 0) {
+        remember_failure(n);
+        return -nbd_errno(EIO);
+    }
+    return 0;
+}
+
 static int nbd_reader_poll_fd(struct reader *reader, short *ret_events)
 {
     struct reader_nbd *n = (struct reader_nbd *)reader;
@@ -185,6 +220,7 @@ static int notify(struct reader_nbd *n, short revents, unsigned direction)
 static int nbd_reader_pump(struct reader *reader)
 {
     struct reader_nbd *n = (struct reader_nbd *)reader;
+    int moved = 0;
 
     for (int turn = 0; turn < 64; turn++) {
         unsigned direction = nbd_aio_get_direction(n->nbd);
@@ -193,16 +229,17 @@ static int nbd_reader_pump(struct reader *reader)
 
         p.fd = nbd_reader_poll_fd(reader, &p.events);
         if (poll(&p, 1, 0) <= 0)
-            return 0;
+            return moved;
         r = notify(n, p.revents, direction);
         if (r < 0 || nbd_aio_is_dead(n->nbd) || nbd_aio_is_closed(n->nbd)) {
             remember_failure(n);
             return -ECONNRESET;
         }
         if (r == 0)
-            return 0;
+            return moved;
+        moved |= (p.revents & POLLIN) != 0;
     }
-    return 0;
+    return moved;
 }
 
 static const char *nbd_reader_failure(struct reader *reader)
@@ -216,6 +253,7 @@ static const struct reader_ops nbd_ops = {
     .extents = nbd_reader_extents,
     .has_allocation = nbd_reader_has_allocation,
     .read = nbd_reader_read,
+    .query = nbd_reader_query,
     .pump = nbd_reader_pump,
     .poll_fd = nbd_reader_poll_fd,
     .failure = nbd_reader_failure,

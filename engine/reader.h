@@ -24,6 +24,15 @@ enum extent_flags {
 /* Called for consecutive extents; returns 0 or -errno to stop. */
 typedef int extent_fn(uint64_t offset, uint64_t length, unsigned flags, void *context);
 
+/* A question about the allocation of a range. */
+struct reader_query {
+    struct reader_op op;
+    extent_fn *fn;     /* called for consecutive extents from the beginning of the range on */
+    void *context;
+    uint64_t next, end; /* the reader's: what has been told, end of the range */
+    int result;         /* the reader's: what fn returned, < 0 ends the telling */
+};
+
 struct reader_ops {
     void (*close)(struct reader *reader);
     uint64_t (*size)(struct reader *reader);
@@ -34,7 +43,13 @@ struct reader_ops {
     /* Starts a read; `data` stays the caller's and valid until done(). 0 or -errno. */
     int (*read)(struct reader *reader, void *data, uint32_t length, uint64_t offset,
                 struct reader_op *op);
-    /* Moves bytes without blocking; completions call done().  0 or -errno when the connection is gone. */
+    /* Starts a question about EXTENT_ZERO; the answer may stop short of the range.  May be NULL:
+     * this reader cannot.  0 or -errno. */
+    int (*query)(struct reader *reader, uint64_t length, uint64_t offset,
+                 struct reader_query *query);
+    /* Moves bytes without blocking; completions call done().  1: something came, 0: nothing did,
+     * -errno: the connection is gone.  Operations under way when a reader is closed are never
+     * done(). */
     int (*pump)(struct reader *reader);
     /* What to wait for: fd (-1: nothing) and poll(2) events. */
     int (*poll_fd)(struct reader *reader, short *ret_events);
