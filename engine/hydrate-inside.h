@@ -156,6 +156,7 @@ struct hydrator {
     bool local_busy;         /* one link copies from layers */
     unsigned background;     /* requests of the sweep in flight */
     struct pace pace;
+    bool source_granted;     /* the next background request has been counted by the source's limit */
 
     struct hydrate_link *mapper; /* asks for zero extents */
     bool zero_done;
@@ -247,6 +248,10 @@ unsigned pace_depth(const struct pace *p); /* at least 1 */
  * it is worth asking again.  remote: it reads the source. */
 uint64_t hydrate_permit_locked(struct hydrator *h, const struct hydrate_link *k, uint64_t bytes,
                                bool remote);
+/* Blocks of a background request at most, so that a slow flow is even. */
+uint32_t hydrate_chunk(const struct hydrator *h);
+/* A request somebody waits for is counted where there is room, and never held back. */
+void hydrate_charge_locked(struct hydrator *h, uint64_t bytes);
 
 /* ---- hydrate-thread.c ---- */
 

@@ -12,8 +12,6 @@
 #define DEPTH_START (2 * DEPTH_ONE)
 #define CUT_APART_NS (100 * NS_PER_MS) /* what is in flight must drain before the next judgement */
 #define DEMAND_RECENT_NS NS_PER_S
-#define GUEST_RECENT_NS (10 * NS_PER_MS)
-#define GUEST_DEPTH 2
 #define ZEROS_FIRST_NS (5 * NS_PER_S)
 #define ASK_AGAIN_NS (20 * NS_PER_MS)
 
@@ -58,12 +56,6 @@ void pace_background_ended(struct pace *p, uint64_t now_ns)
     p->depth16 = MIN(p->depth16 + more, p->depth_max);
 }
 
-static bool guest_busy(const struct owner *o, uint64_t now_ns)
-{
-    return atomic_load(&o->guest_requests) > 0 ||
-           now_ns - atomic_load(&o->guest_last_ns) < GUEST_RECENT_NS;
-}
-
 /* While a guest waits for missing blocks one connection is kept free for it. */
 static bool kept_for_demand(const struct hydrator *h, const struct hydrate_link *k)
 {
@@ -81,6 +73,22 @@ static bool zeros_first(const struct hydrator *h, uint64_t now_ns)
            (h->mapping_ns == 0 || now_ns - h->mapping_ns < ZEROS_FIRST_NS);
 }
 
+/* The limits of both sides; what the source's granted is kept when the target's refuses. */
+static uint64_t take_limits(struct hydrator *h, uint64_t bytes, bool remote)
+{
+    struct limits *limits = h->owner->engine->limits;
+    uint64_t wait = 0;
+
+    if (remote && !h->source_granted)
+        wait = limit_take(limits, h->disk->index, LIMIT_SOURCE, bytes);
+    h->source_granted = remote ? wait == 0 : h->source_granted;
+    if (wait == 0)
+        wait = limit_take(limits, h->disk->index, LIMIT_TARGET, bytes);
+    if (wait == 0 && remote)
+        h->source_granted = false;
+    return wait;
+}
+
 uint64_t hydrate_permit_locked(struct hydrator *h, const struct hydrate_link *k, uint64_t bytes,
                                bool remote)
 {
@@ -91,9 +99,26 @@ uint64_t hydrate_permit_locked(struct hydrator *h, const struct hydrate_link *k,
         return 0; /* this read tells whether it is back */
     if (demand_recent(&h->pace, now) && kept_for_demand(h, k))
         return ASK_AGAIN_NS;
-    if (guest_busy(h->owner, now))
-        depth = MIN(depth, (unsigned)GUEST_DEPTH);
-    if (remote && (h->background >= depth || zeros_first(h, now)))
+    if (remote && zeros_first(h, now))
         return ASK_AGAIN_NS;
-    return 0;
+    depth = MIN(depth, yield_depth(&h->owner->engine->yield, h->pace.depth_max / DEPTH_ONE));
+    if (remote && h->background >= depth)
+        return ASK_AGAIN_NS;
+    return take_limits(h, bytes, remote);
+}
+
+uint32_t hydrate_chunk(const struct hydrator *h)
+{
+    struct limits *limits = h->owner->engine->limits;
+    uint32_t source = limit_chunk(limits, h->disk->index, LIMIT_SOURCE, HYDRATE_BYTES);
+
+    return limit_chunk(limits, h->disk->index, LIMIT_TARGET, source) / BLOCK_SIZE;
+}
+
+void hydrate_charge_locked(struct hydrator *h, uint64_t bytes)
+{
+    struct limits *limits = h->owner->engine->limits;
+
+    (void)limit_take(limits, h->disk->index, LIMIT_SOURCE, bytes);
+    (void)limit_take(limits, h->disk->index, LIMIT_TARGET, bytes);
 }

@@ -264,6 +264,7 @@ static enum hydrate_next next_sweep(struct hydrator *h, struct hydrate_link *k,
         return sweep_empty(s, part);
     /* Requests end at 1 MiB: of the stripes an owner locks. */
     job.count = MIN(job.count, (uint32_t)(round_up(job.first + 1, HYDRATE_BLOCKS) - job.first));
+    job.count = MIN(job.count, hydrate_chunk(h));
     wait = hydrate_permit_locked(h, k, job.count * BLOCK_SIZE, true);
     if (wait > 0) {
         k->permit_ns = clock_now_ns() + wait;
@@ -292,12 +293,16 @@ enum hydrate_next hydrate_queue_next_locked(struct hydrator *h, struct hydrate_l
     k->permit_ns = UINT64_MAX;
     if (busy >= HYDRATE_SLOTS)
         return HYDRATE_NEXT_NONE;
-    if (next_demand(h, ret_job))
+    if (next_demand(h, ret_job)) {
+        hydrate_charge_locked(h, ret_job->count * BLOCK_SIZE);
         return HYDRATE_NEXT_JOB;
+    }
     if (want == HYDRATE_WANT_DEMAND || busy >= HYDRATE_BACKGROUND)
         return HYDRATE_NEXT_NONE;
-    if (next_prefetch(h, ret_job))
+    if (next_prefetch(h, ret_job)) {
+        hydrate_charge_locked(h, ret_job->count * BLOCK_SIZE);
         return HYDRATE_NEXT_JOB;
+    }
     if (h->prefetch_count > 0)
         return HYDRATE_NEXT_AGAIN;
     return next_sweep(h, k, ret_job);

@@ -101,7 +101,7 @@ static void rest(struct hydrate_link *k)
     until = clock_now_ns() + k->backoff_ns;
     while (!must_act(k) && clock_now_ns() < until)
         if (!hydrate_land_local(k))
-            sleep_on(k, until);
+            sleep_on(k, MIN(until, sleep_until(k, clock_now_ns())));
 }
 
 static void *link_thread(void *opaque)
@@ -128,6 +128,7 @@ static void *link_thread(void *opaque)
 int hydrate_threads_start(struct hydrator *h)
 {
     h->threads = true;
+    yield_watch(&h->owner->engine->yield);
     for (unsigned i = 0; i < h->link_count; i++) {
         struct hydrate_link *k = &h->links[i];
         int r = pthread_create(&k->thread, NULL, link_thread, k);
@@ -143,6 +144,10 @@ int hydrate_threads_start(struct hydrator *h)
 
 void hydrate_threads_stop(struct hydrator *h)
 {
+    if (!h->threads)
+        return;
+    h->threads = false;
+    yield_unwatch(&h->owner->engine->yield);
     for (unsigned i = 0; i < h->link_count; i++) {
         struct hydrate_link *k = &h->links[i];
 
