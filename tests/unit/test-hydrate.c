@@ -27,6 +27,7 @@ static uint64_t test_clock(void)
 
 /* ---- the owner ---- */
 
+static pthread_mutex_t lab_lock = PTHREAD_MUTEX_INITIALIZER; /* everything below, with threads */
 static struct engine engine;
 static struct disk disk = {.name = (char *)"sda", .size = SIZE, .blocks = BLOCKS};
 static struct map map = {.blocks = BLOCKS};
@@ -48,6 +49,7 @@ enum owner_from owner_lookup(const struct owner *o, uint64_t block, struct layer
 int owner_hydrate(struct owner *o, uint64_t block, uint32_t count, const void *data,
                   const uint8_t *digests)
 {
+    LOCK_FOR_SCOPE(&lab_lock);
     hydrate_calls++;
     zero_calls += !data;
     if (hydrate_error)
@@ -67,6 +69,7 @@ int owner_hydrate(struct owner *o, uint64_t block, uint32_t count, const void *d
 
 int owner_hydrate_local(struct owner *o, uint64_t block, uint32_t count)
 {
+    LOCK_FOR_SCOPE(&lab_lock);
     local_calls++;
     for (uint32_t i = 0; i < count; i++)
         if (in_layer[block + i])
@@ -124,6 +127,7 @@ static struct {
 
 static void lab_close(struct reader *reader)
 {
+    LOCK_FOR_SCOPE(&lab_lock);
     free(reader);
     source.open_now--;
 }
@@ -143,6 +147,7 @@ static int lab_read(struct reader *reader, void *data, uint32_t length, uint64_t
 {
     struct lab_reader *l = (struct lab_reader *)reader;
 
+    LOCK_FOR_SCOPE(&lab_lock);
     assert_true(l->count < READS_MAX && source.requests < READS_MAX);
     l->reads[l->count++] = (struct lab_read){op, data, offset, length};
     source.order[source.requests] = offset / BLOCK_SIZE;
@@ -170,12 +175,14 @@ static void answer(const struct lab_read *r)
 {
     bool bad = false;
 
+    pthread_mutex_lock(&lab_lock);
     for (uint64_t b = r->offset / BLOCK_SIZE; b * BLOCK_SIZE < r->offset + r->length; b++) {
         bad |= (int)b == source.bad_block;
         source.fetched[b]++;
         memset(r->data + (b * BLOCK_SIZE - r->offset), source_byte(b),
                disk_block_length(&disk, b));
     }
+    pthread_mutex_unlock(&lab_lock);
     r->op->done(r->op, bad ? EIO : 0);
 }
 
@@ -242,6 +249,7 @@ static int lab_open(const char *uri, const char *bitmap, uint64_t timeout_ns,
 {
     struct lab_reader *l;
 
+    LOCK_FOR_SCOPE(&lab_lock);
     source.opens++;
     snprintf(source.uri, sizeof(source.uri), "%s", uri);
     if (source.refuse || source.gone)
