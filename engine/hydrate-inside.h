@@ -156,7 +156,7 @@ struct hydrator {
     bool local_busy;         /* one link copies from layers */
     unsigned background;     /* requests of the sweep in flight */
     struct pace pace;
-    bool source_granted;     /* the next background request has been counted by the source's limit */
+    bool source_granted;     /* the source's limit has counted the next background request */
 
     struct hydrate_link *mapper; /* asks for zero extents */
     bool zero_done;
