@@ -356,6 +356,7 @@ int sync_checkpoint(struct sync *s, unsigned index)
     if (s->initial ? s->engine->failed : s->disks[index].tainted)
         return -EIO;
     r = s->initial ? map_checkpoint(d->map, disk_sync_target, d) : layer_checkpoint(d->loading);
+    r = r > 0 ? 0 : r;
     if (r < 0 && s->initial)
         engine_fail(s->engine);
     else if (r < 0)
