@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Logging of programs (not of the engine library, which returns errors).  Lines go to standard
+ * Logging of programs.  The engine library returns errors, and logs only what nobody is there to be
+ * told (the failure of a background flush, a source that is lost).  Lines go to standard
  * error; under systemd (JOURNAL_STREAM set) they carry the <N> priority prefix of sd-daemon(3),
  * otherwise time and level.  Thread-safe; one line is one write.
  */
 #pragma once
 
 enum log_level {
+    LOG_LEVEL_NONE = 0,
     LOG_LEVEL_ERROR = 3,
     LOG_LEVEL_WARNING = 4,
     LOG_LEVEL_INFO = 6,

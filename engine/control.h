@@ -10,6 +10,9 @@
  *   ← {"id": N, "result": {...}}                     or
  *   ← {"id": N, "error": {"code": ERRNO, "name": "EROFS", "message": "sentence"}}
  *
+ * token: any text that is another for each intention; a command that took effect with it is not
+ * carried out again, also after a restart (already: true).
+ *
  * One connection handles one request at a time; a client opens as many as it wants.  A request
  * goes on when its client disconnects.  Unknown verbs and unknown arguments are errors.
  *
@@ -41,11 +44,20 @@
  * limit        disk?, source_bytes_s?,                {vm: {the four}, disks: {NAME: {the four}}}: the limits of
  *              source_iops?, target_bytes_s?,         background work, of one disk or of the VM; absent:
  *              target_iops?                           unchanged, 0: unlimited.  At any time, at once, durable
- * flip         grace_s?: N                            {mode: "owner", generation}; folds all layers
- *                                                     first (progress phase "fold"), ends read-only
- *                                                     connections after grace_s (default 2)
- * detach       -                                      {mode: "detached"}; needs owner; the engine then
- *                                                     has let go of the targets
+ * flip         grace_s?: N, instant?: bool,           {mode: "owner" | "owner-hydrating", generation,
+ *              disks?, snapshot?, since?,              already}; folds all layers first (progress phase
+ *              token?                                  "fold"), ends read-only connections after grace_s
+ *                                                     (default 2).  instant: at once, also out of an
+ *                                                     initial sync or a delta (which ends); what is
+ *                                                     missing of `snapshot` is fetched from disks: [{name,
+ *                                                     uri, bitmap?}]; bitmap: the changes since snapshot
+ *                                                     `since` (default: the current generation's)
+ * source       disks: [{name, uri}]                    {}; another place of the same point in time, for an
+ *                                                     owner that is hydrating; kept over restarts
+ * source-lost  -                                      {}; who waits for the source fails now, not after
+ *                                                     the time the engine would wait
+ * detach       grace_s?: N, token?                    {mode: "detached", already}; needs owner; the engine
+ *                                                     then has let go of the targets
  * draft-create name                                   {name, generation}; a writable layer over the latest
  *                                                     generation, exported as <name>/<disk>
  * draft-seal   name                                   {generation}; the draft becomes the next generation,

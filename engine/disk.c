@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/str.h"
+#include "engine/owner.h"
 #include "engine/super.h"
 
 void disk_done(struct disk *d)
@@ -13,6 +14,7 @@ void disk_done(struct disk *d)
         layer_unref(d->layers[i]);
     layer_unref(d->loading);
     map_free(d->map);
+    owner_free(d->owner);
     if (d->digest_fd >= 0)
         d->io->ops->close(d->io, d->digest_fd);
     if (d->target.path)
@@ -44,6 +46,7 @@ int disk_sync_target(void *context)
 struct sweep {
     struct disk *disk;
     const struct super_disk *super;
+    enum store_mode mode;
     char *names[64]; /* to remove; what does not fit goes at the next start */
     unsigned count;
 };
@@ -69,6 +72,8 @@ static int sweep_name(const char *name, void *context)
         wanted = layer_is_wanted(s, number);
     else if (sscanf(name, "map.%llu", &number) == 1)
         wanted = number == s->super->map_epoch;
+    else if (sscanf(name, "al.%llu", &number) == 1)
+        wanted = number == s->super->map_epoch && s->mode >= MODE_OWNER_HYD;
     else if (str_starts(name, "draft-"))
         wanted = false;
     if (!wanted && s->count < sizeof(s->names) / sizeof(s->names[0]))
@@ -78,7 +83,8 @@ static int sweep_name(const char *name, void *context)
 
 int disk_sweep(struct disk *d, const struct super *super)
 {
-    struct sweep s = {.disk = d, .super = &super->disks[d->index]};
+    struct sweep s = {.disk = d, .super = &super->disks[d->index],
+                      .mode = super->mode};
     int r = d->io->ops->list(d->io, d->folder, sweep_name, &s);
 
     for (unsigned i = 0; i < s.count; i++) {

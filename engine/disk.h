@@ -6,6 +6,8 @@
 #include "engine/map.h"
 #include "engine/target.h"
 
+struct owner;
+
 struct disk {
     struct io *io;
     unsigned index;       /* in the superblock */
@@ -17,10 +19,11 @@ struct disk {
     struct target target;
     int digest_fd;        /* "dig": 16 bytes per block of the generation in the target */
     struct map *map;      /* INIT only */
+    struct owner *owner;  /* owner modes only */
     bool target_empty;    /* INIT: what was not written reads zero */
 
     /* Guarded by engine->lock: */
-    struct layer *layers[LAYERS_MAX + 1]; /* sealed, oldest first, as in the superblock */
+    struct layer *layers[LAYERS_MAX + 2]; /* sealed, oldest first, as in the superblock */
     unsigned layer_count;
     uint64_t oldest_readable; /* smallest generation a view may still be made of */
 

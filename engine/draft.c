@@ -42,6 +42,8 @@ static int make_layers(struct draft *dr)
 
         layer_unlink(d->io, stem);
         r = layer_create(d->io, stem, &params, &dr->layers[i]);
+        if (r == 0)
+            dr->layers[i]->local = true;
     }
     return r;
 }

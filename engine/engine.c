@@ -10,7 +10,12 @@
 #include "engine/ctlserver.h"
 #include "engine/draft.h"
 #include "engine/fold.h"
+#include "engine/hydrate.h"
+#include "engine/keeper.h"
+#include "engine/lock.h"
+#include "engine/owner.h"
 #include "engine/plant.h"
+#include "engine/recover.h"
 #include "engine/store.h"
 #include "engine/vm.h"
 
@@ -48,6 +53,8 @@ int engine_operation_begin(struct engine *e, const char *name, unsigned modes, s
                          e->mode == MODE_INIT     ? "; sync it first"
                          : e->mode == MODE_MIRROR ? "; flip it first"
                          : e->mode == MODE_OWNER  ? "; it has been flipped and follows no source"
+                         : e->mode == MODE_OWNER_HYD
+                             ? "; it has been flipped and is not all here yet"
                                                   : "");
     e->operation = name;
     return 0;
@@ -161,7 +168,8 @@ static int open_digests(struct disk *d, struct error **err)
     return d->digest_fd < 0 ? part_failure(d->digest_fd, path, err) : 0;
 }
 
-static int open_layers(struct disk *d, const struct super_disk *s, struct error **err)
+static int open_layers(struct disk *d, const struct super_disk *s, enum store_mode mode,
+                       struct error **err)
 {
     for (unsigned i = 0; i < s->layer_count; i++) {
         _cleanup_free_ char *stem = disk_layer_stem(d, s->layers[i]);
@@ -171,7 +179,8 @@ static int open_layers(struct disk *d, const struct super_disk *s, struct error 
         if (r < 0)
             return part_failure(r, stem, err);
         d->layers[d->layer_count++] = l;
-        if (l->phase != LAYER_SEALED || l->gen != s->layers[i])
+        if (l->phase == LAYER_LOADING || (l->phase == LAYER_PARTIAL && mode != MODE_OWNER_HYD) ||
+            l->gen != s->layers[i])
             return error_set(err, EBADMSG, "layer %s.* is not the one the superblock names; make a "
                                            "new store and sync again", stem);
     }
@@ -186,7 +195,7 @@ static void open_loading(struct disk *d, uint64_t gen)
 
     if (layer_open(d->io, stem, d->size, &l) < 0)
         return;
-    if (l->gen == gen)
+    if (l->gen == gen && l->phase == LAYER_LOADING)
         d->loading = l;
     else
         layer_unref(l);
@@ -213,7 +222,7 @@ static int open_disk(struct engine *e, unsigned i, struct error **err)
     if (r == 0)
         r = open_digests(d, err);
     if (r == 0)
-        r = open_layers(d, sd, err);
+        r = open_layers(d, sd, s->mode, err);
     if (r == 0 && s->mode == MODE_INIT)
         r = open_map(d, sd, err);
     if (r == 0 && s->mode == MODE_MIRROR) {
@@ -225,17 +234,34 @@ static int open_disk(struct engine *e, unsigned i, struct error **err)
     return r;
 }
 
+struct root_opened {
+    uint8_t boot_id[16], nonce[16];
+};
+
 static int root_opened(struct super *s, void *context)
 {
+    const struct root_opened *x = context;
+
     s->clean = 0;
-    memcpy(s->boot_id, context, 16);
+    s->flags &= (uint8_t)~SUPER_LATCHED;
+    memcpy(s->boot_id, x->boot_id, 16);
+    memcpy(s->live_nonce, x->nonce, 16);
     return 0;
+}
+
+static char *default_live_folder(const uint8_t uuid[16])
+{
+    char text[33];
+
+    for (unsigned i = 0; i < 16; i++)
+        snprintf(text + 2 * i, 3, "%02x", uuid[i]);
+    return str_format("/run/slipway/%s", text);
 }
 
 static int recover(struct engine *e, struct error **err)
 {
     struct store_vm vm = {0};
-    uint8_t boot_id[16];
+    struct root_opened x = {0};
     int r = store_vm_read(e->io, e->store, &vm, err);
 
     if (r == 0)
@@ -251,15 +277,22 @@ static int recover(struct engine *e, struct error **err)
         r = open_disk(e, i, err);
     }
     e->vm_name = str_dup(vm.name);
+    e->live_folder = e->options.live_folder ? str_dup(e->options.live_folder)
+                                            : default_live_folder(vm.uuid);
     store_vm_done(&vm);
     if (r == 0)
         r = engine_limits_open(e, err);
     if (r < 0)
         return r;
-    r = e->io->ops->boot_id(e->io, boot_id);
+    r = e->io->ops->boot_id(e->io, x.boot_id);
     if (r < 0)
         return error_set_errno(err, -r, "cannot tell which boot of this machine this is");
-    r = superfile_update(&e->super, root_opened, boot_id);
+    if (store_mode_is_owner(e->super.current.mode)) {
+        r = recover_owners(e, x.boot_id, x.nonce, err);
+        if (r < 0)
+            return r;
+    }
+    r = superfile_update(&e->super, root_opened, &x);
     if (r < 0)
         return error_set_errno(err, -r, "cannot write the superblock of %s", e->store);
     e->mode = e->super.current.mode;
@@ -267,7 +300,9 @@ static int recover(struct engine *e, struct error **err)
     pthread_mutex_lock(&e->lock);
     r = e->mode == MODE_MIRROR ? engine_publish_locked(e) : 0;
     pthread_mutex_unlock(&e->lock);
-    return r < 0 ? error_set_errno(err, -r, "cannot open %s", e->store) : 0;
+    if (r < 0)
+        return error_set_errno(err, -r, "cannot open %s", e->store);
+    return e->mode == MODE_OWNER_HYD ? recover_hydrators(e, err) : 0;
 }
 
 int engine_open_with(const struct engine_options *options, struct io *io,
@@ -289,6 +324,9 @@ int engine_open_with(const struct engine_options *options, struct io *io,
     e->cur_gen = NO_GENERATION;
     pthread_mutex_init(&e->lock, NULL);
     pthread_mutex_init(&e->fold_lock, NULL);
+    pthread_mutex_init(&e->epoch_lock, NULL);
+    pthread_mutex_init(&e->keeper_lock, NULL);
+    lock_cond_init(&e->keeper_wake);
     pthread_cond_init(&e->changed, NULL);
     pthread_mutex_init(&e->limit_lock, NULL);
     yield_init(&e->yield);
@@ -312,8 +350,14 @@ int engine_start(struct engine *e, struct error **err)
 {
     int r = fold_thread_start(e);
 
+    if (r == 0)
+        r = keeper_start(e);
+    e->started = true;
+    for (unsigned i = 0; r == 0 && i < e->disk_count; i++)
+        if (e->disks[i].owner && e->disks[i].owner->hydrator)
+            r = hydrator_start(e->disks[i].owner->hydrator);
     if (r < 0)
-        return error_set_errno(err, -r, "cannot start the fold thread");
+        return error_set_errno(err, -r, "cannot start the threads of %s", e->store);
     return ctlserver_start(e, e->control_path, &e->control, err);
 }
 
@@ -323,19 +367,51 @@ static int root_closed(struct super *s, void *context)
     return 0;
 }
 
+/* True when the map files say everything the live files do. */
+static bool finish_owners(struct engine *e)
+{
+    int r = 0;
+
+    for (unsigned i = 0; i < e->disk_count; i++) {
+        struct owner *o = e->disks[i].owner;
+
+        if (!o)
+            continue;
+        if (o->hydrator)
+            hydrator_stop(o->hydrator);
+        hydrator_free(o->hydrator);
+        o->hydrator = NULL;
+        if (store_mode_is_owner(e->mode) && r == 0)
+            r = owner_finish(o);
+    }
+    return r == 0;
+}
+
+static void remove_live(struct engine *e)
+{
+    for (unsigned i = 0; i < e->disk_count; i++)
+        if (e->disks[i].owner)
+            e->io->ops->map_unlink(e->io, e->disks[i].owner->live->path);
+}
+
 void engine_close(struct engine *e)
 {
+    bool clean;
+
     if (!e)
         return;
     ctlserver_stop(e->control);
+    keeper_stop(e);
     fold_thread_stop(e);
     draft_abandon(e);
     pthread_mutex_lock(&e->lock);
     view_put_locked(e->latest);
     e->latest = NULL;
     pthread_mutex_unlock(&e->lock);
-    if (e->mode && e->mode != MODE_DETACHED && !e->failed)
-        superfile_update(&e->super, root_closed, NULL);
+    clean = finish_owners(e);
+    if (e->mode && e->mode != MODE_DETACHED && !e->failed && clean &&
+        superfile_update(&e->super, root_closed, NULL) == 0)
+        remove_live(e); /* after the root: until then they are needed */
     for (unsigned i = 0; i < e->disk_count; i++)
         disk_done(&e->disks[i]);
     if (e->super_fd >= 0)
@@ -345,5 +421,6 @@ void engine_close(struct engine *e)
     free(e->vm_name);
     limits_free(e->limits);
     yield_done(&e->yield);
+    free(e->live_folder);
     free(e);
 }

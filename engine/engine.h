@@ -18,6 +18,9 @@ struct export;
 struct engine_options {
     const char *store;          /* folder */
     const char *control_socket; /* NULL: STORE/control.sock */
+    const char *live_folder;    /* for what must outlive a kill; NULL: /run/slipway/UUID */
+    bool accept_loss;           /* go on although acknowledged writes may be lost */
+    uint64_t source_wait_ns;    /* how long requests wait for a lost source; 0: 15 s */
     uint64_t fence_ns;          /* how long to wait for writes of a dead engine; 0: 60 s */
     void (*stop)(void *context); /* asked by the control verb "stop"; may be NULL */
     void *stop_context;

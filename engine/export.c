@@ -57,7 +57,7 @@ static int open_locked(struct engine *e, const char *name, struct export *x)
     x->disk = disk_name[0] ? engine_disk(e, disk_name) : &e->disks[0];
     if (!x->disk)
         return -ENOENT;
-    if (e->mode == MODE_OWNER && gen == NO_GENERATION) {
+    if (store_mode_is_owner(e->mode) && gen == NO_GENERATION) {
         x->ops = &export_owner_ops;
         e->owner_opens++;
         return 0;
@@ -127,7 +127,7 @@ static int list_disk_locked(struct engine *e, const struct disk *d,
     char name[2 * DISK_NAME_MAX + 32], text[64];
     int r;
 
-    if (e->mode == MODE_OWNER)
+    if (store_mode_is_owner(e->mode))
         return fn(d->name, "read-write, the truth", context);
     if (e->mode != MODE_MIRROR)
         return 0;

@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The warm flip (T10 with nothing missing) and the detach (T18). */
-#include <stdio.h>
+#include "engine/flip.h"
 
+#include <stdio.h>
+#include <sys/random.h>
+
+#include "base/align.h"
 #include "base/clock.h"
+#include "base/str.h"
 #include "engine/draft.h"
 #include "engine/export.h"
 #include "engine/fold.h"
+#include "engine/hydrate.h"
+#include "engine/lock.h"
+#include "engine/owner.h"
 #include "engine/plant.h"
+#include "engine/recover.h"
+#include "engine/sourcefile.h"
 
 static void deadline_after(struct timespec *until, uint64_t ns)
 {
@@ -16,9 +25,7 @@ static void deadline_after(struct timespec *until, uint64_t ns)
     until->tv_nsec %= (long)NS_PER_S;
 }
 
-/* Readers of the mirror must not see guest writes through the target: after `grace` their reads
- * fail.  Waits for reads under way. */
-static void end_readers(struct engine *e, uint64_t grace_ns)
+void flip_end_readers(struct engine *e, uint64_t grace_ns)
 {
     struct timespec until;
     bool busy = true;
@@ -41,16 +48,26 @@ static void end_readers(struct engine *e, uint64_t grace_ns)
             busy |= atomic_load(&v->reading) > 0;
         pthread_mutex_unlock(&e->lock);
         if (busy)
-            clock_sleep_ns(NS_PER_MS);
+            lock_pause();
     }
 }
 
-static bool has_layers(struct engine *e)
+static void readers_again(struct engine *e)
+{
+    LOCK_FOR_SCOPE(&e->lock);
+    e->flipping = false;
+    if (e->mode == MODE_MIRROR)
+        engine_publish_locked(e);
+}
+
+/* Layers that a fold must still bring; those of drafts stay, they become hydration sources. */
+static bool has_foreign_layers(struct engine *e)
 {
     LOCK_FOR_SCOPE(&e->lock);
     for (unsigned i = 0; i < e->disk_count; i++)
-        if (e->disks[i].layer_count > 0)
-            return true;
+        for (unsigned k = 0; k < e->disks[i].layer_count; k++)
+            if (!e->disks[i].layers[k]->local)
+                return true;
     return false;
 }
 
@@ -66,36 +83,246 @@ static int fold_everything(struct engine *e, progress_fn *progress, void *contex
     if (r < 0)
         return error_set_errno(err, -r, "cannot fold the layers of %s into the targets; see to "
                                         "the target's disk and flip again", e->store);
-    if (has_layers(e))
+    if (has_foreign_layers(e))
         return error_set(err, EBUSY, "%s still has layers that could not be folded; flip again",
                          e->store);
     return 0;
 }
 
-static int root_owner(struct super *s, void *context)
+/* ---- T10.4, T10.5 ---- */
+
+struct root_flip {
+    struct engine *engine;
+    const struct owner_begin *begins;
+    const uint8_t *nonce;
+    struct owner *owners[DISKS_MAX];
+    bool missing;
+    int (*change)(struct super *super, void *context);
+    void *context;
+};
+
+static int root_flip(struct super *s, void *context)
 {
-    s->mode = MODE_OWNER;
+    const struct root_flip *x = context;
+    int r = x->change ? x->change(s, x->context) : 0;
+
+    s->mode = x->missing ? MODE_OWNER_HYD : MODE_OWNER;
+    s->clean = 0;
+    memcpy(s->live_nonce, x->nonce, 16);
+    for (unsigned i = 0; i < s->disk_count; i++) {
+        struct super_disk *d = &s->disks[i];
+        const struct owner_begin *b = &x->begins[i];
+
+        d->map_epoch = b->epoch;
+        d->folding = 0;
+        d->flags = b->all_missing && x->missing ? SUPER_DISK_ALL_MISSING : 0;
+        d->layer_count = (uint8_t)b->layer_count;
+        memset(d->layers, 0, sizeof(d->layers));
+        for (unsigned k = 0; k < b->layer_count; k++)
+            d->layers[k] = b->layers[b->layer_count - 1 - k]->gen;
+    }
+    return r;
+}
+
+static void free_attempt(struct root_flip *x)
+{
+    for (unsigned i = 0; i < x->engine->disk_count; i++) {
+        struct owner *o = x->owners[i];
+        _cleanup_free_ char *path = NULL;
+
+        if (!o)
+            continue;
+        path = str_dup(o->live->path);
+        owner_free(o);
+        x->engine->io->ops->map_unlink(x->engine->io, path);
+    }
+}
+
+/* Old views may still hold layers; the list is the engine's own. */
+static void publish(struct root_flip *x)
+{
+    struct engine *e = x->engine;
+
+    LOCK_FOR_SCOPE(&e->lock);
+    for (unsigned i = 0; i < e->disk_count; i++) {
+        struct disk *d = &e->disks[i];
+        const struct owner_begin *b = &x->begins[i];
+        struct layer *fresh[LAYERS_MAX + 1];
+
+        for (unsigned k = 0; k < b->layer_count; k++)
+            fresh[k] = layer_ref(b->layers[b->layer_count - 1 - k]);
+        for (unsigned k = 0; k < d->layer_count; k++)
+            layer_unref(d->layers[k]);
+        memcpy(d->layers, fresh, b->layer_count * sizeof(*fresh));
+        d->layer_count = b->layer_count;
+        d->owner = x->owners[i];
+        if (!x->missing)
+            owner_completed(d->owner);
+    }
+    e->mode = x->missing ? MODE_OWNER_HYD : MODE_OWNER;
+    e->cur_gen = e->super.current.cur_gen;
+    pthread_cond_broadcast(&e->changed);
+}
+
+static void drop_old_epoch(struct engine *e, char *old_live[DISKS_MAX])
+{
+    struct super root = superfile_get(&e->super);
+
+    for (unsigned i = 0; i < e->disk_count; i++) {
+        struct disk *d = &e->disks[i];
+
+        map_free(d->map);
+        d->map = NULL;
+        disk_sweep(d, &root); /* what stays goes at the next start */
+        if (old_live[i])
+            e->io->ops->map_unlink(e->io, old_live[i]);
+    }
+}
+
+static int create_owners(struct root_flip *x, struct owner_begin *begins)
+{
+    struct engine *e = x->engine;
+    struct super root = superfile_get(&e->super);
+    int r = 0;
+
+    for (unsigned i = 0; r == 0 && i < e->disk_count; i++) {
+        begins[i].epoch = root.disks[i].map_epoch + 1;
+        begins[i].nonce = x->nonce;
+        r = owner_create(e, &e->disks[i], &begins[i], &x->owners[i]);
+        if (r == 0)
+            x->missing |= !owner_is_complete(x->owners[i]);
+    }
+    return r;
+}
+
+int flip_commit(struct engine *e, struct owner_begin begins[DISKS_MAX],
+                int (*change)(struct super *, void *), void *context, struct error **err)
+{
+    uint8_t nonce[LIVE_NONCE_SIZE];
+    char *old_live[DISKS_MAX] = {0};
+    struct owner *old[DISKS_MAX] = {0};
+    struct root_flip x = {.engine = e, .begins = begins, .nonce = nonce, .change = change,
+                          .context = context};
+    int r = getrandom(nonce, sizeof(nonce), 0) == sizeof(nonce) ? 0 : -EIO;
+
+    for (unsigned i = 0; i < e->disk_count; i++) {
+        old[i] = e->disks[i].owner;
+        old_live[i] = old[i] ? str_dup(old[i]->live->path) : NULL;
+    }
+    if (r == 0)
+        r = create_owners(&x, begins);
+    if (r < 0) {
+        free_attempt(&x);
+        if (r == -EIO)
+            engine_fail(e); /* a sync failed: nobody knows what is durable */
+        error_set_errno(err, -r, "cannot prepare the owner's files of %s", e->store);
+    } else {
+        r = superfile_update(&e->super, root_flip, &x);
+        if (r < 0) {
+            engine_fail(e);
+            error_set_errno(err, -r, "cannot make %s the owner; the mirror's last generation is "
+                                     "intact", e->store);
+        } else {
+            publish(&x);
+            for (unsigned i = 0; i < e->disk_count; i++)
+                owner_free(old[i]);
+            drop_old_epoch(e, old_live);
+        }
+    }
+    for (unsigned i = 0; i < e->disk_count; i++)
+        free(old_live[i]);
+    return r;
+}
+
+/* ---- T16 ---- */
+
+static int root_complete(struct super *s, void *context)
+{
+    if (s->mode == MODE_OWNER_HYD)
+        s->mode = MODE_OWNER;
+    for (unsigned i = 0; i < s->disk_count; i++) {
+        s->disks[i].layer_count = 0;
+        memset(s->disks[i].layers, 0, sizeof(s->disks[i].layers));
+        s->disks[i].flags = 0;
+        s->disks[i].base_gen = s->cur_gen;
+    }
     return 0;
 }
 
-static int make_owner(struct engine *e, struct error **err)
+static bool all_complete(const struct engine *e)
+{
+    for (unsigned i = 0; i < e->disk_count; i++)
+        if (!e->disks[i].owner || !owner_is_complete(e->disks[i].owner))
+            return false;
+    return true;
+}
+
+static void let_go(struct engine *e)
+{
+    for (unsigned i = 0; i < e->disk_count; i++) {
+        struct disk *d = &e->disks[i];
+
+        owner_completed(d->owner);
+        for (unsigned k = 0; k < d->layer_count; k++) {
+            layer_unlink(d->io, d->layers[k]->stem);
+            layer_unref(d->layers[k]);
+        }
+        d->layer_count = 0;
+    }
+    sourcefile_remove(e->io, e->store);
+}
+
+int flip_complete(struct engine *e)
 {
     int r = 0;
 
-    for (unsigned i = 0; r == 0 && i < e->disk_count; i++)
-        r = target_sync(&e->disks[i].target);
+    if (e->failed || e->mode != MODE_OWNER_HYD || !all_complete(e))
+        return 0;
+    for (unsigned i = 0; r == 0 && i < e->disk_count; i++) {
+        r = plant(PLANT_COMPLETE_NO_FLUSH) ? 0 : owner_flush(e->disks[i].owner);
+        if (r == 0)
+            r = io_fdatasync(e->io, e->disks[i].digest_fd);
+    }
     if (r == 0)
-        r = superfile_update(&e->super, root_owner, NULL);
+        r = superfile_update(&e->super, root_complete, NULL);
     if (r < 0) {
         engine_fail(e);
-        return error_set_errno(err, -r, "cannot make %s the owner; the mirror's last generation "
-                                        "is intact", e->store);
+        return r;
     }
+    let_go(e);
     LOCK_FOR_SCOPE(&e->lock);
-    e->mode = MODE_OWNER;
+    e->mode = e->super.current.mode;
     pthread_cond_broadcast(&e->changed);
-    return 0;
+    return 1;
 }
+
+int flip_hydrate_local(struct engine *e, progress_fn *progress, void *context, struct error **err)
+{
+    struct progress_report p = {"hydrate", 0, 0};
+    int r = 0;
+
+    for (unsigned i = 0; i < e->disk_count; i++)
+        p.total_bytes += owner_missing_bytes(e->disks[i].owner);
+    for (unsigned i = 0; r == 0 && i < e->disk_count; i++) {
+        struct owner *o = e->disks[i].owner;
+
+        for (uint64_t b = map_find(o->map, 0); r == 0 && b < o->disk->blocks;
+             b = map_find(o->map, b + 1)) {
+            r = owner_hydrate_local(o, b, 16);
+            p.done_bytes = MIN(p.done_bytes + BLOCK_SIZE, p.total_bytes);
+            if (progress)
+                progress(&p, context);
+        }
+    }
+    if (r == 0)
+        r = flip_complete(e);
+    return r < 0 ? error_set_errno(err, -r, "%s is the owner, but not all of it could be brought "
+                                            "into the targets; it goes on when the engine is "
+                                            "started again", e->store)
+                 : 0;
+}
+
+/* ---- flip ---- */
 
 static void drop_loading_layers(struct engine *e)
 {
@@ -110,33 +337,154 @@ static void drop_loading_layers(struct engine *e)
     }
 }
 
-static void readers_again(struct engine *e)
+static int root_token(struct super *s, void *context)
 {
-    LOCK_FOR_SCOPE(&e->lock);
-    e->flipping = false;
-    engine_publish_locked(e);
+    const struct flip *f = context;
+
+    if (f->request->token)
+        memcpy(s->token, f->request->token, sizeof(s->token));
+    return 0;
 }
 
-int engine_flip(struct engine *e, uint64_t grace_ns, progress_fn *progress, void *context,
-                struct error **err)
+static int flip_warm(struct flip *f, progress_fn *progress, void *context, struct error **err)
 {
-    int r = engine_operation_begin(e, "flip", 1u << MODE_MIRROR | 1u << MODE_OWNER, err);
+    struct engine *e = f->engine;
+    struct owner_begin begins[DISKS_MAX] = {0};
+    int r = fold_everything(e, progress, context, err);
 
     if (r < 0)
         return r;
+    lock_take(&e->fold_lock);
+    for (unsigned i = 0; i < e->disk_count; i++)
+        for (unsigned k = e->disks[i].layer_count; k-- > 0;)
+            begins[i].layers[begins[i].layer_count++] = e->disks[i].layers[k];
+    r = flip_commit(e, begins, root_token, f, err);
+    lock_release(&e->fold_lock);
+    if (r < 0)
+        return r;
+    drop_loading_layers(e);
+    return flip_hydrate_local(e, progress, context, err);
+}
+
+static int root_instant(struct super *s, void *context)
+{
+    const struct flip *f = context;
+    bool same = strcmp(s->snapshot, f->request->snapshot) == 0 && s->cur_gen != NO_GENERATION;
+
+    if (!same)
+        s->cur_gen++; /* NO_GENERATION + 1 is 0 */
+    snprintf(s->snapshot, sizeof(s->snapshot), "%s", f->request->snapshot);
+    for (unsigned i = 0; i < s->disk_count; i++)
+        if (s->disks[i].base_gen == NO_GENERATION)
+            s->disks[i].base_gen = 0;
+    return root_token(s, context);
+}
+
+static void fill_begin(const struct flip *f, const struct flip_disk *fd, struct owner_begin *b)
+{
+    struct disk *d = fd->disk;
+
+    if (f->initial) {
+        b->all_missing = true;
+        b->initial = d->map;
+        b->changed = fd->changed;
+        return;
+    }
+    if (fd->top)
+        b->layers[b->layer_count++] = fd->top;
+    for (unsigned k = d->layer_count; k-- > 0;)
+        b->layers[b->layer_count++] = d->layers[k];
+}
+
+static int start_hydrators(struct flip *f, struct error **err)
+{
+    struct engine *e = f->engine;
+    int r = 0;
+
+    for (unsigned i = 0; r == 0 && e->mode == MODE_OWNER_HYD && i < f->request->source_count;
+         i++) {
+        const struct sync_source *s = &f->request->sources[i];
+
+        r = engine_hydrator(e, engine_disk(e, s->name)->owner, s->uri);
+    }
+    return r < 0 ? error_set_errno(err, -r, "%s is the owner, but what is missing cannot be "
+                                            "fetched; restart the engine", e->store)
+                 : 0;
+}
+
+static int flip_instant(struct flip *f, struct error **err)
+{
+    struct engine *e = f->engine;
+    struct owner_begin begins[DISKS_MAX] = {0};
+    int r;
+
+    atomic_store(&e->fold_yield, true);
+    lock_take(&e->fold_lock);
+    atomic_store(&e->fold_yield, false);
+    for (unsigned i = 0; i < f->disk_count; i++)
+        fill_begin(f, &f->disks[i], &begins[f->disks[i].disk->index]);
+    r = sourcefile_write(e->io, e->store, f->request->sources, f->request->source_count,
+                         f->request->snapshot);
+    if (r < 0)
+        error_set_errno(err, -r, "cannot write the place of the source into %s", e->store);
+    if (r == 0)
+        r = flip_commit(e, begins, root_instant, f, err);
+    if (r == 0)
+        for (unsigned i = 0; i < f->disk_count; i++)
+            layer_unref(steal_ptr(f->disks[i].top)); /* the root names it now */
+    lock_release(&e->fold_lock);
+    if (r < 0)
+        return r;
+    drop_loading_layers(e);
+    if (e->mode == MODE_OWNER)
+        sourcefile_remove(e->io, e->store); /* nothing was missing */
+    return start_hydrators(f, err);
+}
+
+/* An instant flip takes a running sync over: what that has brought stays. */
+static int begin(struct engine *e, const struct flip_request *q, struct error **err)
+{
+    unsigned modes = 1u << MODE_MIRROR | 1u << MODE_OWNER | 1u << MODE_OWNER_HYD |
+                     (q->instant ? 1u << MODE_INIT : 0);
+
+    pthread_mutex_lock(&e->lock);
+    while (q->instant && e->sync && e->operation && strcmp(e->operation, "sync") == 0) {
+        atomic_store(&e->sync->cancel, true);
+        pthread_cond_wait(&e->changed, &e->lock);
+    }
+    pthread_mutex_unlock(&e->lock);
+    return engine_operation_begin(e, "flip", modes, err);
+}
+
+static int flip(struct flip *f, progress_fn *progress, void *context, struct error **err)
+{
+    struct engine *e = f->engine;
+    int r = f->request->instant ? flip_prepare(f, err) : 0;
+
+    if (r == 0) {
+        flip_end_readers(e, f->request->grace_ns);
+        r = f->request->instant ? flip_instant(f, err) : flip_warm(f, progress, context, err);
+        if (r < 0 && !store_mode_is_owner(e->mode))
+            readers_again(e);
+    }
+    flip_done(f);
+    return r;
+}
+
+int engine_flip(struct engine *e, const struct flip_request *q, progress_fn *progress,
+                void *context, struct error **err)
+{
+    struct flip f = {.engine = e, .request = q, .initial = e->mode == MODE_INIT};
+    int r = begin(e, q, err);
+
+    if (r < 0)
+        return r;
+    f.initial = e->mode == MODE_INIT;
     if (e->draft)
         r = error_set(err, EBUSY, "the draft '%s' is open; seal or drop it first",
                       e->draft->name);
-    if (r == 0 && e->mode == MODE_MIRROR) {
-        end_readers(e, grace_ns);
-        r = fold_everything(e, progress, context, err);
-        if (r == 0)
-            r = make_owner(e, err);
-        if (r == 0)
-            drop_loading_layers(e);
-        else
-            readers_again(e);
-    }
+    else if (!store_mode_is_owner(e->mode))
+        r = flip(&f, progress, context, err);
     engine_operation_end(e);
     return r;
 }
@@ -164,35 +512,54 @@ static int wait_no_writers(struct engine *e, uint64_t grace_ns, struct error **e
     return 0;
 }
 
+struct root_detached {
+    const uint8_t *token;
+};
+
 static int root_detached(struct super *s, void *context)
 {
+    const struct root_detached *x = context;
+
     s->mode = MODE_DETACHED;
     s->clean = 1;
+    if (x->token)
+        memcpy(s->token, x->token, sizeof(s->token));
     return 0;
 }
 
-int engine_detach(struct engine *e, uint64_t grace_ns, struct error **err)
+static int detach(struct engine *e, uint64_t grace_ns, const uint8_t *token, struct error **err)
+{
+    struct root_detached x = {token};
+    int r = wait_no_writers(e, grace_ns, err);
+
+    for (unsigned i = 0; r == 0 && i < e->disk_count; i++) {
+        r = owner_finish(e->disks[i].owner);
+        if (r < 0)
+            error_set_errno(err, -r, "cannot flush the target of disk %s", e->disks[i].name);
+    }
+    if (r == 0) {
+        r = superfile_update(&e->super, root_detached, &x);
+        if (r < 0)
+            error_set_errno(err, -r, "cannot record the detach of %s", e->store);
+    }
+    if (r < 0 && e->mode == MODE_DETACHED)
+        engine_fail(e);
+    for (unsigned i = 0; r == 0 && i < e->disk_count; i++) {
+        e->io->ops->map_unlink(e->io, e->disks[i].owner->live->path);
+        target_close(&e->disks[i].target); /* lets go of the locks */
+    }
+    return r;
+}
+
+int engine_detach(struct engine *e, uint64_t grace_ns, const uint8_t *token, struct error **err)
 {
     int r = engine_operation_begin(e, "detach", 1u << MODE_OWNER | 1u << MODE_DETACHED, err);
 
     if (r < 0)
         return r;
     if (e->mode == MODE_OWNER) {
-        r = wait_no_writers(e, grace_ns, err);
-        for (unsigned i = 0; r == 0 && i < e->disk_count; i++) {
-            r = target_sync(&e->disks[i].target);
-            if (r < 0)
-                error_set_errno(err, -r, "cannot flush the target of disk %s", e->disks[i].name);
-        }
-        if (r == 0) {
-            r = superfile_update(&e->super, root_detached, NULL);
-            if (r < 0)
-                error_set_errno(err, -r, "cannot record the detach of %s", e->store);
-        }
-        if (r < 0 && e->mode == MODE_DETACHED)
-            engine_fail(e);
-        for (unsigned i = 0; r == 0 && i < e->disk_count; i++)
-            target_close(&e->disks[i].target); /* lets go of the locks */
+        HOLD_FOR_SCOPE(&e->epoch_lock);
+        r = detach(e, grace_ns, token, err);
     }
     engine_operation_end(e);
     return r;

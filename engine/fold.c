@@ -39,7 +39,8 @@ struct disk *fold_candidate(struct engine *e)
     for (unsigned i = 0; i < e->disk_count; i++) {
         struct disk *d = &e->disks[i];
 
-        if (d->layer_count > 0 &&
+        /* A sealed draft stays a layer until the flip, which must know what it changed. */
+        if (d->layer_count > 0 && !d->layers[0]->local &&
             (plant(PLANT_FOLD_WITH_PIN) || !is_pinned_locked(e, d->layers[0]->gen)))
             return d;
     }

@@ -18,7 +18,7 @@
 #define STORE_FORMAT 1 /* raised when an older program must not open the store */
 
 #define DISKS_MAX 24
-#define LAYERS_MAX 8
+#define LAYERS_MAX 8 /* of a mirror; an owner may have one more */
 #define DISK_NAME_MAX 31
 #define SNAPSHOT_ID_MAX 63
 #define DISK_SIZE_MAX (UINT64_C(1) << 50)

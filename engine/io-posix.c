@@ -253,6 +253,20 @@ static int posix_is_block(struct io *io, int fd)
     return fstat(fd, &st) == 0 && S_ISBLK(st.st_mode);
 }
 
+/* Folders in memory are not there after a boot. */
+static int make_folders(const char *path)
+{
+    _cleanup_free_ char *copy = strdup(path);
+
+    for (char *slash = copy ? strchr(copy + 1, '/') : NULL; slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+            return -errno;
+        *slash = '/';
+    }
+    return copy ? 0 : -ENOMEM;
+}
+
 static int posix_map(struct io *io, const char *path, size_t size, bool create, void **ret_base)
 {
     _cleanup_close_ int fd = -1;
@@ -262,6 +276,8 @@ static int posix_map(struct io *io, const char *path, size_t size, bool create, 
     if (create && unlink(path) < 0 && errno != ENOENT)
         return -errno;
     fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT | O_EXCL : 0), 0600);
+    if (fd < 0 && errno == ENOENT && create && make_folders(path) == 0)
+        fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_CREAT | O_EXCL, 0600);
     if (fd < 0)
         return -errno;
     if (create && posix_fallocate(fd, 0, (off_t)size) != 0)
@@ -284,6 +300,20 @@ static void posix_map_drop(struct io *io, void *base, size_t size)
 {
     if (madvise(base, size, MADV_REMOVE) < 0)
         memset(base, 0, size);
+}
+
+/* The folder goes with its last file. */
+static int posix_map_unlink(struct io *io, const char *path)
+{
+    _cleanup_free_ char *folder = strdup(path);
+
+    if (unlink(path) < 0)
+        return -errno;
+    if (folder) {
+        *strrchr(folder, '/') = '\0';
+        rmdir(folder);
+    }
+    return 0;
 }
 
 static int posix_boot_id(struct io *io, uint8_t ret_id[16])
@@ -321,7 +351,7 @@ static const struct io_ops posix_ops = {
     .map = posix_map,
     .unmap = posix_unmap,
     .map_drop = posix_map_drop,
-    .map_unlink = posix_unlink,
+    .map_unlink = posix_map_unlink,
     .boot_id = posix_boot_id,
 };
 

@@ -10,7 +10,7 @@
 #define KIND_LAYER_HEADER 0x484c /* "LH" */
 #define KIND_LAYER_STATES 0x534c /* "LS" */
 
-/* Header payload: gen u64, disk_size u64, phase u8, compare u8, 6 zero bytes, snapshot 64 bytes. */
+/* Header payload: gen u64, disk_size u64, phase u8, compare u8, local u8, 5 zero bytes, snapshot 64 bytes. */
 
 static char *file_name(const char *stem, const char *suffix)
 {
@@ -107,6 +107,7 @@ static int write_header(struct layer *l, enum layer_phase phase)
     put_u64(payload + 8, l->disk_size);
     payload[16] = (uint8_t)phase;
     payload[17] = l->compare;
+    payload[18] = l->local;
     memcpy(payload + 24, l->snapshot, SNAPSHOT_ID_MAX);
     return pagefile_write(&l->header, 0, payload);
 }
@@ -200,7 +201,7 @@ int layer_checkpoint(struct layer *l)
     return r < 0 ? r : io_fdatasync(l->io, l->index_fd);
 }
 
-int layer_seal(struct layer *l)
+static int seal(struct layer *l, enum layer_phase phase)
 {
     int r = plant(PLANT_SEAL_NO_DATA_SYNC) ? 0 : sync_data(l);
 
@@ -209,12 +210,23 @@ int layer_seal(struct layer *l)
     if (r == 0 && !plant(PLANT_SEAL_NO_INDEX_SYNC))
         r = io_fdatasync(l->io, l->index_fd);
     if (r == 0)
-        r = write_header(l, LAYER_SEALED);
+        r = write_header(l, phase);
     if (r == 0 && !plant(PLANT_SEAL_NO_INDEX_SYNC))
         r = io_fdatasync(l->io, l->index_fd);
     if (r == 0)
-        l->phase = LAYER_SEALED;
+        l->phase = phase;
     return r;
+}
+
+int layer_seal(struct layer *l)
+{
+    return seal(l, LAYER_SEALED);
+}
+
+int layer_seal_partial(struct layer *l, const char *snapshot)
+{
+    snprintf(l->snapshot, sizeof(l->snapshot), "%s", snapshot);
+    return seal(l, LAYER_PARTIAL);
 }
 
 static int read_header(struct layer *l)
@@ -227,10 +239,11 @@ static int read_header(struct layer *l)
     l->gen = get_u64(payload);
     l->phase = payload[16];
     l->compare = payload[17] != 0;
+    l->local = payload[18] != 0;
     memcpy(l->snapshot, payload + 24, SNAPSHOT_ID_MAX);
     if (get_u64(payload + 8) != l->disk_size)
         return -EBADMSG;
-    return l->phase == LAYER_LOADING || l->phase == LAYER_SEALED ? 0 : -EBADMSG;
+    return l->phase >= LAYER_LOADING && l->phase <= LAYER_PARTIAL ? 0 : -EBADMSG;
 }
 
 static int read_pages(struct layer *l)

@@ -24,7 +24,11 @@
 #include "engine/pagefile.h"
 
 enum block_state { BLOCK_UNCHANGED = 0, BLOCK_PENDING = 1, BLOCK_DATA = 2, BLOCK_ZERO = 3 };
-enum layer_phase { LAYER_LOADING = 1, LAYER_SEALED = 2 };
+enum layer_phase {
+    LAYER_LOADING = 1,
+    LAYER_SEALED = 2,
+    LAYER_PARTIAL = 3, /* immutable; what is pending comes from the remote source (owner mode) */
+};
 
 #define LAYER_PAGE_BLOCKS (PAGE_PAYLOAD * 4)
 
@@ -37,6 +41,7 @@ struct layer {
     uint64_t blocks;
     enum layer_phase phase;
     bool compare;       /* pending blocks are to be compared, not only copied */
+    bool local;         /* changes made here (a draft), that the source does not have */
     char snapshot[SNAPSHOT_ID_MAX + 1];
     int data_fd;  /* O_DIRECT where possible: bulk writes, fold */
     int read_fd;  /* page cache: views, drafts */
@@ -67,6 +72,9 @@ int layer_checkpoint(struct layer *layer);
 
 /* T6: durable and immutable.  No block may be PENDING. */
 int layer_seal(struct layer *layer);
+
+/* T10: the same with pending blocks, whose content is that of `snapshot` at the source. */
+int layer_seal_partial(struct layer *layer, const char *snapshot);
 
 /* Opens an existing layer.  disk_size must agree; -EBADMSG when damaged. */
 int layer_open(struct io *io, const char *stem, uint64_t disk_size, struct layer **ret_layer);

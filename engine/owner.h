@@ -8,7 +8,8 @@
  *   owner.c        making, ending, the flags
  *   owner-io.c     reads, writes, zero, trim, extents (T11, T14; engine.md's rules in the comments)
  *   owner-sync.c   flush by group commit, checkpoints, pruning the activity log (T12, T13)
- *   owner-open.c   recovery (T19) and the flip's part of it (T10)
+ *   owner-begin.c  the flip's part of it (T10) and recovery (T19)
+ *   owner-planes.c dirty planes
  *   hydrate.c      bringing missing blocks (T15)
  *
  * All I/O to the target in owner mode goes through the page cache (target.buffered_fd): mixing it
@@ -38,6 +39,7 @@ struct owner {
     struct pagefile planes_file; /* dirty planes, behind the masks in the map file */
     _Atomic uint32_t *planes_changed, *planes_durable; /* per page of it: sequence numbers */
     uint32_t plane_pages;
+    pthread_mutex_t planes_lock; /* one checkpoint of the planes at a time */
     struct gate gate;
     atomic_bool complete;  /* nothing is missing: masks are not looked at any more */
     struct layer *layers[LAYERS_MAX + 1]; /* local sources of missing blocks, newest first */
@@ -109,38 +111,68 @@ void owner_clear_dirty(struct owner *owner, unsigned plane, uint64_t block, uint
 
 /* ---- life ---- */
 
-/* What the masks of a new epoch begin with; OR of everything that applies. */
+/* What an epoch begins with. */
 struct owner_begin {
     uint64_t epoch;
     const uint8_t *nonce;
-    struct map *initial;       /* INIT's masks, or NULL */
-    struct layer *layers[LAYERS_MAX + 1]; /* newest first: their change sets are missing */
+    struct layer *layers[LAYERS_MAX + 1]; /* newest first: their change sets are missing, and those
+                                           * of local ones (a draft's) are dirty as well */
     unsigned layer_count;
+    bool all_missing;            /* flip in INIT: pages that are not written mean "all missing" */
+    const struct map *initial;   /* INIT's masks; then ... */
+    const uint64_t *changed;     /* ... a bit per block that changed since: missing, too; or NULL */
+    const struct owner *previous; /* the epoch before, of an owner that gets more layers; or NULL */
 };
 
 /*
- * T10.4 for one disk: target durable (all of it is what the masks say), then map, activity log and
- * live file of the new epoch.  Nothing refers to them before the root does.  References to the layers are taken.
+ * T10.4 for one disk: the target is made durable as it is, then map, activity log and live file of
+ * the new epoch.  Nothing refers to them before the root does.  References to the layers are taken.
  */
 int owner_create(struct engine *engine, struct disk *disk, const struct owner_begin *begin,
                  struct owner **ret_owner);
 
-enum owner_recovery { OWNER_ADOPTED, OWNER_AFTER_POWER_LOSS };
+enum owner_start {
+    OWNER_ADOPT,      /* the live file a killed engine left */
+    OWNER_AFTER_END,  /* the map file, after an end in order */
+    OWNER_AFTER_LOSS, /* the map file, after a power loss: the activity log's regions are dirty */
+};
 
-/*
- * T19 for one disk, layers opened already.  The live file is adopted when the superblock names it;
- * else, after a power loss (or a clean end), masks and planes come from the map file and the
- * activity log.  accept_loss: do that also when the same boot's live file is gone.
- * -EUCLEAN with a sentence: acknowledged writes may be lost, an operator must decide.
- */
-int owner_recover(struct engine *engine, struct disk *disk, bool accept_loss,
-                  const uint8_t new_nonce[LIVE_NONCE_SIZE], struct owner **ret_owner,
-                  enum owner_recovery *ret_how, struct error **err);
+/* T19 for one disk whose layers are opened.  nonce: of the live file there is (adopt) or will be. */
+int owner_recover(struct engine *engine, struct disk *disk, enum owner_start start, uint64_t epoch,
+                  bool all_missing, const uint8_t nonce[LIVE_NONCE_SIZE],
+                  struct owner **ret_owner);
+
+/* True when the live file of the disk is there and is the one the superblock names. */
+bool owner_has_live(const struct engine *engine, const struct disk *disk, uint64_t epoch,
+                    const uint8_t nonce[LIVE_NONCE_SIZE]);
+
+/* Files of an epoch; the caller frees. */
+char *owner_log_path(const struct disk *disk, uint64_t epoch);
+char *owner_live_path(const struct engine *engine, const struct disk *disk, uint64_t epoch);
 
 /* T16: everything is here: checkpoint, then the caller writes the root (mode owner, no layers) and
  * calls owner_completed(), which lets go of layers and masks. */
 bool owner_is_complete(const struct owner *owner); /* masks are all 0 */
 void owner_completed(struct owner *owner);
 
-/* Ends it: unmaps, closes.  unlink_live: the live file goes as well (a clean end). NULL is fine. */
-void owner_free(struct owner *owner, bool unlink_live);
+/* An end in order: everything to the map file, the digests durable.  The caller then writes the root
+ * (clean) and removes the live file. */
+int owner_finish(struct owner *owner);
+
+/* Unmaps, closes.  Nobody uses it any more; its hydrator is gone.  NULL is fine. */
+void owner_free(struct owner *owner);
+
+/* ---- for the files of owner itself ---- */
+
+/* The bits a fully missing block has: fewer for the end of the disk. */
+uint16_t owner_block_mask(const struct disk *disk, uint64_t block);
+struct owner *owner_alloc(struct engine *engine, struct disk *disk);
+/* Marks what a write will change, before it does: activity log, dirty bits.  Inside the gate. */
+int owner_mark(struct owner *owner, unsigned plane, uint64_t offset, uint64_t length);
+void owner_set_dirty(struct owner *owner, unsigned plane, uint64_t block);
+uint32_t owner_plane_pages(const struct disk *disk); /* of the planes in the map file */
+int owner_planes_attach(struct owner *owner, uint64_t epoch);
+/* adopt: pages that differ from the live planes are to be written; else they are read into plane 0. */
+int owner_planes_load(struct owner *owner, bool adopt);
+/* A write or sync of ours failed: nothing may follow; remembered in the root as well. -EIO. */
+int owner_fail(struct owner *owner);

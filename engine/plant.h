@@ -2,9 +2,6 @@
 /*
  * Planted bugs: each ordering rule of the engine can be broken on purpose in test builds, to show
  * that the model test notices.  In the product plant() is the constant false.
- *
- * Not here: T10 without fdatasync of the target.  Nothing can show it, because a warm flip comes
- * after T3's last checkpoint and after T9 of every layer, and each of them synced the target.
  */
 #pragma once
 
@@ -31,6 +28,9 @@ enum plant {
     PLANT_NO_FENCE,              /* start without waiting for the writes of a dead engine */
     PLANT_RESTART_NO_SYNC,       /* start without making durable what a dead engine wrote */
     PLANT_OLD_DIGESTS_STAY,      /* a new initial copy begins before the old digests are gone */
+    PLANT_FLIP_NO_TARGET_SYNC,   /* T10: masks say "here" of what is not durable in the target */
+    PLANT_FLIP_OLD_LAYER,        /* T10: the partial layer lacks what the interrupted delta had */
+    PLANT_COMPLETE_NO_FLUSH,     /* T16: root before the masks and the data are durable */
     PLANT_MAX
 };
 

@@ -35,7 +35,7 @@ static void encode_disk(const struct super_disk *d, uint8_t *p)
     p[32] = d->layer_count;
     p[33] = d->flags;
     memcpy(p + 40, d->target_id, 16);
-    for (int i = 0; i < LAYERS_MAX; i++)
+    for (int i = 0; i < LAYERS_MAX + 1; i++)
         put_u64(p + 56 + 8 * i, d->layers[i]);
 }
 
@@ -53,6 +53,8 @@ void super_encode(const struct super *s, uint8_t slot[META_PAGE])
     memcpy(slot + 40, s->vm_uuid, 16);
     memcpy(slot + 56, s->boot_id, 16);
     memcpy(slot + 72, s->snapshot, SNAPSHOT_ID_MAX);
+    memcpy(slot + 136, s->live_nonce, 16);
+    memcpy(slot + 152, s->token, 16);
     for (unsigned i = 0; i < s->disk_count; i++)
         encode_disk(&s->disks[i], slot + SUPER_HEAD + i * SUPER_DISK_BYTES);
     put_u32(slot + 4, crc32c(0, slot, META_PAGE));
@@ -71,9 +73,10 @@ static int decode_disk(const uint8_t *p, struct super_disk *d)
     memcpy(d->target_id, p + 40, 16);
     if (d->size == 0 || d->size % SECTOR || d->size > DISK_SIZE_MAX)
         return -EBADMSG;
-    if (d->layer_count > LAYERS_MAX || d->flags & ~SUPER_DISK_EMPTY)
+    if (d->layer_count > LAYERS_MAX + 1 ||
+        d->flags & ~(SUPER_DISK_EMPTY | SUPER_DISK_ALL_MISSING))
         return -EBADMSG;
-    for (int i = 0; i < LAYERS_MAX; i++)
+    for (int i = 0; i < LAYERS_MAX + 1; i++)
         d->layers[i] = get_u64(p + 56 + 8 * i);
     for (int i = 0; i < d->layer_count; i++)
         if (d->layers[i] <= (i ? d->layers[i - 1] : d->base_gen))
@@ -87,7 +90,7 @@ static bool super_plausible(const struct super *s)
 {
     if (s->mode <= 0 || s->mode >= _MODE_MAX || s->disk_count == 0 || s->disk_count > DISKS_MAX)
         return false;
-    if (s->flags & ~(SUPER_LOCAL_CHANGES | SUPER_PUSH) || s->clean > 1)
+    if (s->flags & ~(SUPER_LOCAL_CHANGES | SUPER_LATCHED | SUPER_PUSH) || s->clean > 1)
         return false;
     for (unsigned i = 0; i < s->disk_count; i++) {
         const struct super_disk *d = &s->disks[i];
@@ -98,6 +101,10 @@ static bool super_plausible(const struct super *s)
             return false;
         if (d->layer_count && d->layers[d->layer_count - 1] > s->cur_gen)
             return false;
+        if (d->layer_count > (s->mode == MODE_OWNER_HYD ? LAYERS_MAX + 1 : LAYERS_MAX))
+            return false;
+        if (s->mode >= MODE_OWNER_HYD && s->mode <= MODE_FAILBACK && !d->map_epoch)
+            return false; /* masks and planes have a file */
     }
     return true;
 }
@@ -124,6 +131,8 @@ int super_decode(const uint8_t slot[META_PAGE], struct super *ret_super, uint32_
     memcpy(s.vm_uuid, slot + 40, 16);
     memcpy(s.boot_id, slot + 56, 16);
     memcpy(s.snapshot, slot + 72, SNAPSHOT_ID_MAX);
+    memcpy(s.live_nonce, slot + 136, 16);
+    memcpy(s.token, slot + 152, 16);
     for (unsigned i = 0; i < s.disk_count && i < DISKS_MAX; i++)
         if (decode_disk(slot + SUPER_HEAD + i * SUPER_DISK_BYTES, &s.disks[i]) < 0)
             return -EBADMSG;

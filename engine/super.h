@@ -25,9 +25,17 @@ enum store_mode {
 /* "init", "mirror", ...; static. */
 const char *store_mode_name(enum store_mode mode);
 
+/* The guest reads and writes the target. */
+static inline bool store_mode_is_owner(enum store_mode mode)
+{
+    return mode == MODE_OWNER_HYD || mode == MODE_OWNER || mode == MODE_FAILBACK;
+}
+
 #define SUPER_DISK_EMPTY 1   /* the target was made by us, empty: what was not written reads zero */
+#define SUPER_DISK_ALL_MISSING 2 /* owner: a map page that was never written means "all missing" */
 #define SUPER_LOCAL_CHANGES 1 /* a draft was committed: no more deltas from the source */
 #define SUPER_PUSH 4          /* init: clients of the engine bring the copy, no sync does */
+#define SUPER_LATCHED 2       /* owner: what the guest wrote could not be made durable once */
 #define NO_GENERATION UINT64_MAX
 
 struct super_disk {
@@ -37,7 +45,7 @@ struct super_disk {
     uint64_t map_epoch; /* number of the map file in use, 0: none */
     uint8_t layer_count;
     uint8_t flags;      /* SUPER_DISK_* */
-    uint64_t layers[LAYERS_MAX]; /* oldest first */
+    uint64_t layers[LAYERS_MAX + 1]; /* oldest first */
     uint8_t target_id[16];
 };
 
@@ -45,11 +53,13 @@ struct super {
     uint64_t seq;
     uint8_t vm_uuid[16];
     enum store_mode mode;
-    uint8_t flags;        /* SUPER_LOCAL_CHANGES */
+    uint8_t flags;        /* SUPER_* */
     uint8_t clean;        /* the engine ended in order */
     uint8_t boot_id[16];
     uint64_t cur_gen;     /* last committed generation, NO_GENERATION before the first */
     char snapshot[SNAPSHOT_ID_MAX + 1]; /* identity of cur_gen's point in time */
+    uint8_t live_nonce[16]; /* of the live files of owner mode */
+    uint8_t token[16];      /* of the last command that had one: it takes effect once */
     uint16_t disk_count;
     struct super_disk disks[DISKS_MAX];
 };

@@ -18,20 +18,21 @@ static bool sync_cancelled(void *context)
     return atomic_load(&((struct sync *)context)->cancel);
 }
 
-static int check_names(struct engine *e, const struct sync_request *q, struct error **err)
+int sync_check_names(struct engine *e, const struct sync_source *sources, unsigned count,
+                     struct error **err)
 {
-    for (unsigned i = 0; i < q->source_count; i++) {
-        if (!engine_disk(e, q->sources[i].name))
-            return error_set(err, ENOENT, "this VM has no disk '%s'", q->sources[i].name);
+    for (unsigned i = 0; i < count; i++) {
+        if (!engine_disk(e, sources[i].name))
+            return error_set(err, ENOENT, "this VM has no disk '%s'", sources[i].name);
         for (unsigned k = 0; k < i; k++)
-            if (strcmp(q->sources[i].name, q->sources[k].name) == 0)
-                return error_set(err, EINVAL, "disk '%s' is named twice", q->sources[i].name);
+            if (strcmp(sources[i].name, sources[k].name) == 0)
+                return error_set(err, EINVAL, "disk '%s' is named twice", sources[i].name);
     }
     for (unsigned d = 0; d < e->disk_count; d++) {
         bool named = false;
 
-        for (unsigned i = 0; i < q->source_count; i++)
-            named |= strcmp(q->sources[i].name, e->disks[d].name) == 0;
+        for (unsigned i = 0; i < count; i++)
+            named |= strcmp(sources[i].name, e->disks[d].name) == 0;
         if (!named)
             return error_set(err, EINVAL,
                              "a generation covers all disks of the VM, but disk '%s' has no "
@@ -83,7 +84,7 @@ static void random_snapshot(char *text, size_t size)
 int sync_open(struct sync *s, struct engine *e, const struct sync_request *q, struct error **err)
 {
     struct super root = superfile_get(&e->super);
-    int r = check_names(e, q, err);
+    int r = sync_check_names(e, q->sources, q->source_count, err);
 
     if (r < 0)
         return r;

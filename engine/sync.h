@@ -52,6 +52,10 @@ struct sync {
     atomic_bool cancel;
 };
 
+/* Every disk of the VM is named once, and no other. */
+int sync_check_names(struct engine *engine, const struct sync_source *sources, unsigned count,
+                     struct error **err);
+
 /* Opens the sources, checks sizes.  On success sync_close() is owed. */
 int sync_open(struct sync *sync, struct engine *engine, const struct sync_request *request,
               struct error **err);

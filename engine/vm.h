@@ -3,6 +3,7 @@
  * The inside of struct engine, for the engine's own files.
  *
  * Locks, in the order they are taken:
+ *   engine->epoch_lock  the epoch of owner mode (keeper, drafts over an owner, failback, detach)
  *   engine->fold_lock   one folder at a time (the fold thread or a flip)
  *   engine->lock        views, layer lists, generation, exports, operation in progress
  *   superfile.lock      the root (inside superfile_update)
@@ -26,6 +27,7 @@ struct draft;
 struct sync;
 struct verify;
 struct ctlserver;
+struct owner;
 
 struct engine {
     struct io *io;
@@ -55,6 +57,14 @@ struct engine {
     uint64_t owner_opens;       /* read-write exports opened so far */
     unsigned open_exports;
     struct export *exports;     /* list of open ones */
+
+    char *live_folder;          /* of live files, in memory */
+    pthread_mutex_t epoch_lock; /* an epoch of owner mode is ended, begun, or looked after */
+    pthread_mutex_t keeper_lock;
+    pthread_cond_t keeper_wake;
+    pthread_t keeper_thread;
+    bool keeper_started;
+    bool started;               /* threads may be made */
 
     pthread_mutex_t fold_lock;
     atomic_bool fold_yield;     /* the fold thread lets go of fold_lock soon */
@@ -105,11 +115,6 @@ int engine_limit(struct engine *engine, struct disk *disk, const void *rates, st
 
 /* The limits as status and the verb tell them; a new json_t reference. */
 void *engine_limits_json(struct engine *engine);
-
-/* flip.c */
-int engine_flip(struct engine *engine, uint64_t grace_ns, progress_fn *progress, void *context,
-                struct error **err);
-int engine_detach(struct engine *engine, uint64_t grace_ns, struct error **err);
 
 /* status.c: the status object (docs/FORMATS.md), a new json_t reference. */
 void *engine_status(struct engine *engine);

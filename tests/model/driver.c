@@ -7,6 +7,7 @@
 #include "base/align.h"
 #include "base/str.h"
 #include "engine/draft.h"
+#include "engine/flip.h"
 #include "engine/store.h"
 
 /* A step may fail when a fault was put in its way. */
@@ -436,7 +437,7 @@ static void flip(struct model *m)
     if (sim_dead(m->sim) || m->engine->failed)
         return;
     m->maybe_owner = true;
-    r = engine_flip(m->engine, 0, NULL, NULL, &err);
+    r = engine_flip(m->engine, &(struct flip_request){0}, NULL, NULL, &err);
     if (r == 0) {
         reference_owner(m);
         forget_durable(m);
@@ -525,7 +526,7 @@ static void detach(struct model *m)
     for (unsigned i = 0; i < PINS; i++)
         unpin(m, i);
     m->maybe_detached = true;
-    r = engine_detach(m->engine, 0, &err);
+    r = engine_detach(m->engine, 0, NULL, &err);
     if (r < 0) {
         unexpected(m, "a detach failed", err, r);
         return;
@@ -651,8 +652,8 @@ void driver_finish(struct model *m)
     fold_to_the_end(m);
     if (m->failure[0])
         return;
-    if (m->mode == MODE_MIRROR && (m->engine->disks[0].layer_count > 0 ||
-                                   m->engine->disks[1].layer_count > 0))
+    if (m->mode == MODE_MIRROR && !m->local && (m->engine->disks[0].layer_count > 0 ||
+                                                m->engine->disks[1].layer_count > 0))
         model_fail(m, "layers are left that cannot be folded");
     guest_write(m);
     guest_flush(m);

@@ -25,7 +25,8 @@ static int make_store(struct fixture *f, struct error **err)
 
 static int open_engine(struct fixture *f, struct error **err)
 {
-    struct engine_options options = {.store = FIXTURE_STORE, .fence_ns = 1};
+    struct engine_options options = {.store = FIXTURE_STORE, .fence_ns = 1,
+                                     .live_folder = "/run/vm"};
 
     return engine_open_with(&options, sim_io(f->sim), &memsource_readers, &f->engine, err);
 }

@@ -14,7 +14,8 @@ static void fall(struct model *m, const struct step *step)
 
 static int open_engine(struct model *m, struct error **err)
 {
-    struct engine_options options = {.store = STORE, .fence_ns = 1};
+    struct engine_options options = {.store = STORE, .fence_ns = 1,
+                                     .live_folder = "/run/vm", .accept_loss = true};
 
     return engine_open_with(&options, sim_io(m->sim), &memsource_readers, &m->engine, err);
 }

@@ -210,6 +210,9 @@ static void check_name(const char *path, void *context)
     if (sscanf(file, "map.%llu", &number) == 1 && root.mode == MODE_INIT &&
         root.disks[d->index].map_epoch == number)
         return;
+    if ((sscanf(file, "map.%llu", &number) == 1 || sscanf(file, "al.%llu", &number) == 1) &&
+        store_mode_is_owner(root.mode) && root.disks[d->index].map_epoch == number)
+        return;
     model_fail(m, "%s is left over", path);
 }
 

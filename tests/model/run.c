@@ -14,6 +14,7 @@
 
 #include "base/align.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "engine/plant.h"
 
@@ -352,6 +353,7 @@ int main(int argc, char **argv)
     uint64_t start = clock_now_ns();
     int result = 2;
 
+    log_open("model", LOG_LEVEL_NONE); /* failures are made on purpose */
     mallopt(M_MMAP_THRESHOLD, 64 << 20); /* files come and go: no page faults for each */
     mallopt(M_TRIM_THRESHOLD, 256 << 20);
     if (strcmp(what, "random") == 0 && argc == 4)

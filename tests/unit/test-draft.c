@@ -9,6 +9,7 @@
 #include "base/align.h"
 #include "base/str.h"
 #include "engine/draft.h"
+#include "engine/flip.h"
 #include "tests/model/fixture.h"
 
 static struct fixture *f;
@@ -148,7 +149,7 @@ static void one_draft_at_a_time(void **state)
     assert_int_equal(draft_create(e, "other", &gen, NULL), -EEXIST);
     assert_int_equal(draft_drop(e, "other", NULL), -ENOENT);
     assert_int_equal(draft_seal(e, "other", &gen, NULL), -ENOENT);
-    assert_int_equal(engine_flip(e, 0, NULL, NULL, NULL), -EBUSY);
+    assert_int_equal(engine_flip(e, &(struct flip_request){0}, NULL, NULL, NULL), -EBUSY);
     assert_int_equal(draft_drop(e, "trial", NULL), 0);
     assert_int_equal(draft_create(e, "../x", &gen, NULL), -EINVAL);
 }

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/str.h"
+#include "engine/flip.h"
 #include "tests/model/fixture.h"
 
 static struct fixture *f;
@@ -150,7 +151,7 @@ static void a_revoked_view_refuses(void **state)
     char byte;
 
     assert_int_equal(view_get(e, NO_GENERATION, &v), 0);
-    assert_int_equal(engine_flip(e, 0, NULL, NULL, NULL), 0);
+    assert_int_equal(engine_flip(e, &(struct flip_request){0}, NULL, NULL, NULL), 0);
     assert_int_equal(view_pread(v, &e->disks[0], &byte, 1, 0), -ESHUTDOWN);
     view_put(v);
     assert_int_equal(view_get(e, NO_GENERATION, &v), -ESHUTDOWN);

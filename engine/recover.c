@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/recover.h"
+
+#include <sys/random.h>
+
+#include "base/log.h"
+#include "engine/hydrate.h"
+#include "engine/owner.h"
+#include "engine/sourcefile.h"
+
+static bool all_live(const struct engine *e, const struct super *s)
+{
+    for (unsigned i = 0; i < e->disk_count; i++)
+        if (!owner_has_live(e, &e->disks[i], s->disks[i].map_epoch, s->live_nonce))
+            return false;
+    return true;
+}
+
+static int decide(struct engine *e, const struct super *s, const uint8_t boot_id[16],
+                  enum owner_start *ret_start, struct error **err)
+{
+    bool same_boot = memcmp(s->boot_id, boot_id, 16) == 0;
+
+    if (s->flags & SUPER_LATCHED && !e->options.accept_loss)
+        return error_set(err, EUCLEAN,
+                         "%s: a flush of the VM's disks failed once, so writes that the guest "
+                         "takes for durable may be lost; see to the device, check the guest's "
+                         "file systems, and go on with --accept-loss", e->store);
+    *ret_start = s->clean ? OWNER_AFTER_END : OWNER_AFTER_LOSS;
+    if (s->clean || !same_boot)
+        return 0;
+    if (all_live(e, s))
+        *ret_start = OWNER_ADOPT;
+    else if (!e->options.accept_loss)
+        return error_set(err, EUCLEAN,
+                         "%s: the live files in %s are gone although this machine was not "
+                         "restarted, so writes that were acknowledged may be invisible; put them "
+                         "back, or go on from the last flush with --accept-loss", e->store,
+                         e->live_folder);
+    return 0;
+}
+
+int recover_owners(struct engine *e, const uint8_t boot_id[16], uint8_t ret_nonce[16],
+                   struct error **err)
+{
+    static const char *const words[] = {"killed", "ended in order", "stopped by a power loss"};
+    struct super s = superfile_get(&e->super);
+    enum owner_start start = OWNER_ADOPT;
+    int r = decide(e, &s, boot_id, &start, err);
+
+    if (r < 0)
+        return r;
+    memcpy(ret_nonce, s.live_nonce, 16);
+    if (start != OWNER_ADOPT && getrandom(ret_nonce, 16, 0) != 16)
+        return error_set_errno(err, errno, "cannot open %s", e->store);
+    for (unsigned i = 0; r == 0 && i < e->disk_count; i++) {
+        struct disk *d = &e->disks[i];
+
+        r = owner_recover(e, d, start, s.disks[i].map_epoch,
+                          s.disks[i].flags & SUPER_DISK_ALL_MISSING, ret_nonce, &d->owner);
+        if (r < 0)
+            error_set(err, r == -ENOENT ? EBADMSG : -r,
+                      "disk %s: the map or activity log in %s is damaged or missing (%s); restore "
+                      "it", d->name, d->folder, strerror(-r));
+        if (r == 0 && s.mode == MODE_OWNER)
+            owner_completed(d->owner);
+    }
+    if (r == 0)
+        log_info("%s: goes on after an engine that was %s", e->store, words[start]);
+    return r;
+}
+
+int engine_hydrator(struct engine *e, struct owner *o, const char *uri)
+{
+    struct hydrator_options options = {.readers = e->readers,
+                                       .uri = uri,
+                                       .wait_ns = e->options.source_wait_ns,
+                                       .zero_map = true};
+    int r;
+
+    if (o->hydrator)
+        return hydrator_set_source(o->hydrator, uri);
+    r = hydrator_new(o, &options, &o->hydrator);
+    return r == 0 && e->started ? hydrator_start(o->hydrator) : r;
+}
+
+int recover_hydrators(struct engine *e, struct error **err)
+{
+    struct sourcefile file = {0};
+    _cleanup_error_ struct error *why = NULL;
+    int r = sourcefile_read(e->io, e->store, &file, &why);
+
+    if (r < 0)
+        log_warning("%s: %s", e->store, why ? error_text(why) : "nobody told where the source is");
+    r = 0;
+    for (unsigned i = 0; r == 0 && i < e->disk_count; i++)
+        r = engine_hydrator(e, e->disks[i].owner, sourcefile_uri(&file, e->disks[i].name));
+    sourcefile_done(&file);
+    return r < 0 ? error_set_errno(err, -r, "cannot set up the hydration of %s", e->store) : 0;
+}
