@@ -2,7 +2,10 @@
 #include <jansson.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "engine/draft.h"
+#include "engine/hydrate.h"
+#include "engine/owner.h"
 #include "engine/ring.h"
 #include "engine/sync.h"
 #include "engine/status.h"
@@ -58,6 +61,35 @@ static json_t *sync_json(const struct sync *s)
                      (json_int_t)p.total_bytes);
 }
 
+static const char *const source_words[] = {
+    [SOURCE_NONE] = "unknown", [SOURCE_CONNECTING] = "connecting", [SOURCE_UP] = "up",
+    [SOURCE_LOST] = "lost"};
+
+static void add_hydration(json_t *j, struct hydrator *h)
+{
+    struct hydrator_status s;
+
+    hydrator_get_status(h, &s);
+    json_object_set_new(
+        j, "hydration",
+        json_pack("{s:s, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s}", "source",
+                  source_words[s.state], "since_s", (double)(clock_now_ns() - s.since_ns) / 1e9,
+                  "fetched_bytes", (json_int_t)s.fetched_bytes, "local_bytes",
+                  (json_int_t)s.local_bytes, "zero_bytes", (json_int_t)s.zero_bytes,
+                  "rate_bytes_s", (json_int_t)s.rate_bytes_s, "waits", (json_int_t)s.demand_count,
+                  "failed_waits", (json_int_t)s.demand_errors, "error", s.error, "setback",
+                  s.setback));
+}
+
+static void add_owner(json_t *j, struct owner *o)
+{
+    json_object_set_new(j, "missing_bytes", json_integer((json_int_t)owner_missing_bytes(o)));
+    json_object_set_new(j, "dirty_bytes",
+                        json_integer((json_int_t)(owner_count_dirty(o) * BLOCK_SIZE)));
+    if (o->hydrator && !owner_is_complete(o))
+        add_hydration(j, o->hydrator);
+}
+
 static void add_live_locked(struct engine *e, json_t *j)
 {
     json_t *drafts = json_array();
@@ -86,6 +118,8 @@ void *engine_status(struct engine *e)
         struct disk *d = &e->disks[i];
         json_t *jd = status_disk(&root.disks[i], d->name, d->target_path);
 
+        if (d->owner && store_mode_is_owner(e->mode))
+            add_owner(jd, d->owner);
         if (root.mode == MODE_INIT && d->map)
             json_object_set_new(jd, "missing_bytes",
                                 json_integer((json_int_t)(d->map->missing_blocks * BLOCK_SIZE)));

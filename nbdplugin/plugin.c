@@ -16,26 +16,46 @@
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
 static char *store_folder;
-static char *control_socket;
+static char *control_socket, *live_folder;
+static int accept_loss;
+static double source_wait_s;
 static struct engine *engine;
 
 static void slipway_unload(void)
 {
     free(store_folder);
     free(control_socket);
+    free(live_folder);
+}
+
+static int config_wait(const char *value)
+{
+    char *end;
+
+    source_wait_s = strtod(value, &end);
+    if (*value && !*end && source_wait_s > 0 && source_wait_s <= 3600)
+        return 0;
+    nbdkit_error("source-wait takes seconds, more than 0 and at most 3600, not '%s'", value);
+    return -1;
 }
 
 static int slipway_config(const char *key, const char *value)
 {
     char **where = NULL;
 
+    if (strcmp(key, "accept-loss") == 0)
+        return (accept_loss = nbdkit_parse_bool(value)) < 0 ? -1 : 0;
+    if (strcmp(key, "source-wait") == 0)
+        return config_wait(value);
     if (strcmp(key, "store") == 0)
         where = &store_folder;
     else if (strcmp(key, "control") == 0)
         where = &control_socket;
+    else if (strcmp(key, "live") == 0)
+        where = &live_folder;
     if (!where) {
-        nbdkit_error("unknown parameter '%s'; the slipway plugin takes store=DIR and "
-                     "control=SOCKET", key);
+        nbdkit_error("unknown parameter '%s'; the slipway plugin takes store=DIR, "
+                     "control=SOCKET, live=DIR, source-wait=SECONDS and accept-loss=BOOL", key);
         return -1;
     }
     free(*where);
@@ -53,7 +73,10 @@ static int slipway_config_complete(void)
 
 #define slipway_config_help \
     "store=<DIR>      (required) The store of the VM, made by 'slipway engine create'.\n" \
-    "control=<SOCKET>            Path of the control socket (default: DIR/control.sock)."
+    "control=<SOCKET>            Path of the control socket (default: DIR/control.sock).\n" \
+    "live=<DIR>                  For what must outlive a kill (default: /run/slipway/UUID).\n" \
+    "source-wait=<SECONDS>       How long requests wait for a lost source (default: 15).\n" \
+    "accept-loss=<BOOL>          Go on although acknowledged writes may be lost."
 
 static void stop_asked(void *context)
 {
@@ -73,7 +96,12 @@ static int refuse(const struct error *err)
 static int slipway_get_ready(void)
 {
     struct engine_options options = {
-        .store = store_folder, .control_socket = control_socket, .stop = stop_asked};
+        .store = store_folder,
+        .control_socket = control_socket,
+        .live_folder = live_folder,
+        .accept_loss = accept_loss,
+        .source_wait_ns = (uint64_t)(source_wait_s * 1e9),
+        .stop = stop_asked};
     _cleanup_error_ struct error *err = NULL;
 
     return engine_open(&options, &engine, &err) == 0 ? 0 : refuse(err);

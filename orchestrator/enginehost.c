@@ -200,7 +200,7 @@ char **engine_host_argv(const char *store, const char *socket, struct error **er
         free(plugin);
         return NULL;
     }
-    argv = mem_new(12, sizeof(*argv));
+    argv = mem_new(16, sizeof(*argv));
     argv[n++] = str_dup("nbdkit");
     argv[n++] = str_dup("--foreground");
     argv[n++] = str_dup("--threads=64"); /* requests that wait must not keep others from a thread */

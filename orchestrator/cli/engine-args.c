@@ -11,7 +11,8 @@ const char engine_usage[] =
     "Usage: slipway engine VERB STORE [OPTION...]\n"
     "\n"
     "  create STORE --disk NAME=TARGET[:SIZE]... [--name VM]   make a store for a VM's disks\n"
-    "  serve STORE [--nbd-socket PATH]        run the engine in the foreground (NBD and control)\n"
+    "  serve STORE [--nbd-socket PATH] [--live DIR] [--source-wait SECONDS] [--accept-loss]\n"
+    "                                         run the engine in the foreground (NBD and control)\n"
     "  sync STORE NAME=NBD-URI... [--bitmap NAME=CONTEXT]... [--snapshot ID]\n"
     "                        [--compare [--bytes]] [--connections N]\n"
     "                                         bring all disks to the source's point in time\n"
@@ -19,6 +20,10 @@ const char engine_usage[] =
     "  cancel STORE                           stop the running sync; it can be resumed\n"
     "  draft create|seal|drop STORE NAME      a writable layer over the latest generation\n"
     "  flip STORE [--grace SECONDS]           from mirror (read-only) to owner (read-write)\n"
+    "  flip STORE --instant NAME=NBD-URI... --snapshot ID [--bitmap NAME=CONTEXT]...\n"
+    "                        [--since ID]     the same at once; fetch what is missing meanwhile\n"
+    "  source STORE NAME=NBD-URI...           another place of the source that is still needed\n"
+    "  source-lost STORE                      it is gone: fail what waits for it\n"
     "  detach STORE [--grace SECONDS]         let go of the targets\n"
     "  limit STORE [--disk NAME] [--source-rate RATE] [--source-iops N] [--target-rate RATE]\n"
     "                        [--target-iops N]    how fast background work may go; shows it\n"
@@ -55,6 +60,12 @@ enum {
     OPT_SOURCE_IOPS,
     OPT_TARGET_RATE,
     OPT_TARGET_IOPS,
+    OPT_INSTANT,
+    OPT_SINCE,
+    OPT_TOKEN,
+    OPT_ACCEPT_LOSS,
+    OPT_LIVE,
+    OPT_SOURCE_WAIT,
     OPT_JSON,
     OPT_HELP,
 };
@@ -78,6 +89,12 @@ static const struct option long_options[] = {
     {"target-rate", required_argument, NULL, OPT_TARGET_RATE},
     {"target-iops", required_argument, NULL, OPT_TARGET_IOPS},
     {"data", no_argument, NULL, OPT_DATA},
+    {"instant", no_argument, NULL, OPT_INSTANT},
+    {"since", required_argument, NULL, OPT_SINCE},
+    {"token", required_argument, NULL, OPT_TOKEN},
+    {"accept-loss", no_argument, NULL, OPT_ACCEPT_LOSS},
+    {"live", required_argument, NULL, OPT_LIVE},
+    {"source-wait", required_argument, NULL, OPT_SOURCE_WAIT},
     {"json", no_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, OPT_HELP},
     {0},
@@ -175,6 +192,23 @@ static int take_option(struct engine_args *a, int option, const char *value, str
     case OPT_DATA:
         a->data = true;
         return 0;
+    case OPT_INSTANT:
+        a->instant = true;
+        return 0;
+    case OPT_SINCE:
+        a->since = value;
+        return 0;
+    case OPT_TOKEN:
+        a->token = value;
+        return 0;
+    case OPT_ACCEPT_LOSS:
+        a->accept_loss = true;
+        return 0;
+    case OPT_LIVE:
+        a->live_folder = value;
+        return 0;
+    case OPT_SOURCE_WAIT:
+        return parse_number("--source-wait", value, 3600, &a->source_wait_s, err);
     case OPT_JSON:
         a->json = true;
         return 0;
@@ -211,7 +245,8 @@ static int take_word(struct engine_args *a, const char *word, size_t position, s
         a->draft_name = word;
         return 0;
     }
-    if (strcmp(a->verb, "sync") == 0 || strcmp(a->verb, "verify") == 0)
+    if (strcmp(a->verb, "sync") == 0 || strcmp(a->verb, "verify") == 0 ||
+        strcmp(a->verb, "flip") == 0 || strcmp(a->verb, "source") == 0)
         return add_pair(a->disks, &a->disk_count, word, "NAME=NBD-URI", err);
     return error_set(err, EINVAL, "'%s' is one word too many; see 'slipway engine --help'", word);
 }
@@ -221,7 +256,7 @@ int engine_args_parse(int argc, char **argv, struct engine_args *a, struct error
     size_t position = 0;
     int option, r = 0;
 
-    *a = (struct engine_args){.verb = argv[0], .grace_s = -1, .sample_percent = 100};
+    *a = (struct engine_args){.verb = argv[0], .grace_s = -1, .source_wait_s = -1, .sample_percent = 100};
     optind = 0;
     opterr = 0;
     while (r == 0 && (option = getopt_long(argc, argv, "-", long_options, NULL)) != -1) {

@@ -63,13 +63,19 @@ static bool has_layers(const json_t *status)
     return false;
 }
 
+/* Layers of a sealed draft stay until the flip. */
+static bool is_local(const json_t *status)
+{
+    return json_is_true(json_object_get(status, "local_changes"));
+}
+
 /* An engine that only lives for this command gets the time to fold what the command brought. */
 static void wait_for_fold(struct session *s)
 {
     for (;;) {
         json_t *status = NULL;
         bool more = control_call(s->control, "status", NULL, NULL, NULL, &status, NULL) == 0 &&
-                    has_layers(status) &&
+                    has_layers(status) && !is_local(status) &&
                     !json_is_true(json_object_get(status, "failed"));
 
         json_decref(status);
@@ -153,6 +159,21 @@ int engine_verb_create(const struct engine_args *a, struct error **err)
     return 0;
 }
 
+/* engine_host_argv() leaves room for them. */
+static void add_parameters(const struct engine_args *a, char **argv)
+{
+    size_t n = 0;
+
+    while (argv[n])
+        n++;
+    if (a->accept_loss)
+        argv[n++] = str_dup("accept-loss=true");
+    if (a->live_folder)
+        argv[n++] = str_format("live=%s", a->live_folder);
+    if (a->source_wait_s >= 0)
+        argv[n++] = str_format("source-wait=%.3f", a->source_wait_s);
+}
+
 int engine_verb_serve(const struct engine_args *a, struct error **err)
 {
     _cleanup_free_ char *control_path = str_format("%s/%s", a->store, CONTROL_SOCKET_NAME);
@@ -176,6 +197,7 @@ int engine_verb_serve(const struct engine_args *a, struct error **err)
     argv = engine_host_argv(a->store, nbd_path, err);
     if (!argv)
         return -ENOENT;
+    add_parameters(a, argv);
     engine_host_remove_stale_socket(nbd_path);
     fprintf(stderr, "serving %s on %s (control: %s)\n", a->store, nbd_path, control_path);
     execvp(argv[0], argv);
@@ -335,15 +357,10 @@ int engine_verb_sync(const struct engine_args *a, struct error **err)
     return session_close(&s, r, err);
 }
 
-/* ---- flip, detach, draft, cancel, stop ---- */
+/* ---- draft, cancel, stop ---- */
 
-static json_t *grace_request(const struct engine_args *a)
-{
-    return a->grace_s < 0 ? json_object() : json_pack("{s:f}", "grace_s", a->grace_s);
-}
-
-static int simple_call(const struct engine_args *a, const char *verb, json_t *request,
-                       const char *done, struct error **err)
+int session_simple(const struct engine_args *a, const char *verb, json_t *request,
+                   const char *done, struct error **err)
 {
     struct session s;
     json_t *result = NULL;
@@ -360,16 +377,6 @@ static int simple_call(const struct engine_args *a, const char *verb, json_t *re
         printf("%s: %s\n", a->store, done);
     json_decref(result);
     return session_close(&s, r, err);
-}
-
-int engine_verb_flip(const struct engine_args *a, struct error **err)
-{
-    return simple_call(a, "flip", grace_request(a), "owner; the targets are read-write", err);
-}
-
-int engine_verb_detach(const struct engine_args *a, struct error **err)
-{
-    return simple_call(a, "detach", grace_request(a), "detached; the targets are free", err);
 }
 
 /* A draft lives in its engine, and a cancel means a sync in one: neither starts an engine. */
@@ -393,7 +400,7 @@ int engine_verb_draft(const struct engine_args *a, struct error **err)
     int r = need_engine(a, err);
 
     if (r == 0)
-        r = simple_call(a, a->verb, json_pack("{s:s}", "name", a->draft_name), done, err);
+        r = session_simple(a, a->verb, json_pack("{s:s}", "name", a->draft_name), done, err);
     return r;
 }
 
@@ -401,7 +408,7 @@ int engine_verb_cancel(const struct engine_args *a, struct error **err)
 {
     int r = need_engine(a, err);
 
-    return r < 0 ? r : simple_call(a, "cancel", NULL, "cancelled", err);
+    return r < 0 ? r : session_simple(a, "cancel", NULL, "cancelled", err);
 }
 
 int engine_verb_stop(const struct engine_args *a, struct error **err)

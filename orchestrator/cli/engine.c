@@ -20,7 +20,8 @@ static const struct {
     {"verify", engine_verb_verify}, {"manifest", engine_verb_manifest},
     {"manifest-key", engine_verb_manifest_key},
     {"verify-manifest", engine_verb_verify_manifest},
-    {"limit", engine_verb_limit},
+    {"limit", engine_verb_limit},   {"source", engine_verb_source},
+    {"source-lost", engine_verb_source_lost},
 };
 
 /* Also where the words cannot be understood: a script reads the complaint, too. */

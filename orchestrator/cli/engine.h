@@ -33,6 +33,11 @@ struct engine_args {
     const char *snapshot;
     const char *draft_name;
     const char *socket;
+    bool instant;                /* flip */
+    const char *since, *token;
+    bool accept_loss;            /* serve */
+    const char *live_folder;
+    double source_wait_s;        /* < 0: the engine's default */
     double grace_s;              /* < 0: the engine's default */
     long connections;            /* 0: the engine's default */
     bool compare;
@@ -62,6 +67,8 @@ int engine_verb_status(const struct engine_args *args, struct error **err);
 int engine_verb_sync(const struct engine_args *args, struct error **err);
 int engine_verb_flip(const struct engine_args *args, struct error **err);
 int engine_verb_detach(const struct engine_args *args, struct error **err);
+int engine_verb_source(const struct engine_args *args, struct error **err);
+int engine_verb_source_lost(const struct engine_args *args, struct error **err);
 int engine_verb_draft(const struct engine_args *args, struct error **err);
 int engine_verb_cancel(const struct engine_args *args, struct error **err);
 int engine_verb_stop(const struct engine_args *args, struct error **err);
@@ -94,6 +101,9 @@ void session_event_end(struct session *session);
 /* args is consumed. */
 int session_call(struct session *session, const char *verb, json_t *args, json_t **ret_result,
                  struct error **err);
+/* A verb whose result is one line for people.  request is consumed. */
+int session_simple(const struct engine_args *args, const char *verb, json_t *request,
+                   const char *done, struct error **err);
 /* Ends the engine if this command started it.  Returns r, or its own failure. */
 int session_close(struct session *session, int r, struct error **err);
 void session_print(json_t *result); /* to standard output */

@@ -12,10 +12,11 @@ _slipway_engine() {
 
     case ${COMP_WORDS[2]} in
     create) words+=" --disk --name" ;;
-    serve) words+=" --nbd-socket" ;;
+    serve) words+=" --nbd-socket --live --source-wait --accept-loss" ;;
     sync) words+=" --bitmap --snapshot --compare --bytes --connections" ;;
     verify) words+=" --sample" ;;
-    flip | detach) words+=" --grace" ;;
+    flip) words+=" --grace --instant --snapshot --bitmap --since --token" ;;
+    detach) words+=" --grace --token" ;;
     manifest) words+=" --key --output" ;;
     verify-manifest) words+=" --public-key --disk" ;;
     limit) words+=" --disk --source-rate --source-iops --target-rate --target-iops" ;;
@@ -49,7 +50,7 @@ _slipway() {
         1:*) words="source vm migrate sync status cutover report cancel remove engine --help --version" ;;
         2:source) words="add list remove" ;;
         2:vm) words="list" ;;
-        2:engine) words="create serve sync status cancel draft flip detach stop fsck verify
+        2:engine) words="create serve sync status cancel draft flip source source-lost detach stop fsck verify
                       manifest manifest-key verify-manifest" ;;
         *:source)
             words="$common --password-file --no-check"
