@@ -49,6 +49,7 @@ class Engine:
         self.store = work / name
         self.process = None
         self.io = None  # SLIPWAY_IO
+        self.faults = None  # lines for tests/tools/faults.c, by fault()
         words = [f"{disk}={work / (name + '-' + disk)}.raw:{size}" for disk, size in disks.items()]
         run(build / "engine" / "slipway-store", "create", self.store, name, *words)
 
@@ -57,6 +58,9 @@ class Engine:
 
     def start(self):
         environment = dict(os.environ, **({"SLIPWAY_IO": self.io} if self.io else {}))
+        if self.faults:
+            environment.update(LD_PRELOAD=str(build / "tests/tools/slipway-faults.so"),
+                               FAULTS=str(self.faults))
         (self.store / "control.sock").unlink(missing_ok=True)
         (self.store / "nbd.sock").unlink(missing_ok=True)
         self.process = start("nbdkit", "-f", "-U", self.store / "nbd.sock", PLUGIN,
@@ -66,6 +70,16 @@ class Engine:
                     listening(self.store / "nbd.sock")), "the engine's sockets", pause=0.01)
         check(self.process.poll() is None, "the engine starts")
         return self
+
+    def fault(self, *lines):
+        """From the next start on the engine can be given faults; these lines are what fails."""
+        self.faults = self.faults or work / f"{self.store.name}.faults"
+        if lines:
+            new = self.faults.with_suffix(".new")
+            new.write_text("".join(line + "\n" for line in lines))
+            new.replace(self.faults)
+        else:
+            self.faults.unlink(missing_ok=True)
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
