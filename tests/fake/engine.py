@@ -77,7 +77,7 @@ def hydrate(state):
 
 def hydration_status(state):
     return [{"name": disk, "missing_bytes": state["missing"] * 1000,
-             "hydration": {"source": "up" if live["sources"] or state["local"] else "none",
+             "hydration": {"source": "up" if live["sources"] or state["local"] else "unknown",
                            "fetched_bytes": (STEPS - state["missing"]) * 1000,
                            "local_bytes": 0, "rate_bytes_s": 1000}} for disk in state["targets"]]
 

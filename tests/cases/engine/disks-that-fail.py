@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # timeout: 280
-"""Every write, read and flush of target and store that fails, in each phase of an engine's life: the
+"""Writes, reads and flushes of target and store that fail, in each phase of an engine's life: the
 failure is told in a sentence, what was committed stays readable, and when the disk works again
 everything goes on from there, with all the bytes."""
 
