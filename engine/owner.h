@@ -131,6 +131,18 @@ struct owner_begin {
 int owner_create(struct engine *engine, struct disk *disk, const struct owner_begin *begin,
                  struct owner **ret_owner);
 
+/*
+ * flip-layers.c: a draft over the owner is sealed.  `layers`, by disk index, each sealed and local, of
+ * generation cur_gen + 1 (NULL: this disk has none), become the newest hydration sources of a new
+ * epoch by one root write, in which `change` notes what else is new (the generation).  The mode is
+ * owner-hydrating then; clients may come at once.  References to the layers are taken.
+ * EBUSY: a client has the owner open, or too many layers.  The caller holds the operation.
+ */
+struct super;
+int owner_add_layers(struct engine *engine, struct layer *layers[DISKS_MAX],
+                     int (*change)(struct super *super, void *context), void *context,
+                     struct error **err);
+
 enum owner_start {
     OWNER_ADOPT,      /* the live file a killed engine left */
     OWNER_AFTER_END,  /* the map file, after an end in order */

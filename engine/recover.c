@@ -90,8 +90,8 @@ int recover_hydrators(struct engine *e, struct error **err)
     _cleanup_error_ struct error *why = NULL;
     int r = sourcefile_read(e->io, e->store, &file, &why);
 
-    if (r < 0)
-        log_warning("%s: %s", e->store, why ? error_text(why) : "nobody told where the source is");
+    if (r < 0 && r != -ENOENT) /* without one there may be layers alone to bring */
+        log_warning("%s: %s", e->store, why ? error_text(why) : strerror(-r));
     r = 0;
     for (unsigned i = 0; r == 0 && i < e->disk_count; i++)
         r = engine_hydrator(e, e->disks[i].owner, sourcefile_uri(&file, e->disks[i].name));
