@@ -63,6 +63,13 @@
  * draft-seal   name                                   {generation}; the draft becomes the next generation,
  *                                                     and the mirror follows its source no longer
  * draft-drop   name                                   {}
+ * load-begin   snapshot?                              {snapshot, initial: bool, resumed: bool, exports}
+ *                                                     opens a push: NBD clients write <disk>+load (load.h);
+ *                                                     the same snapshot again goes on with an interrupted one
+ * load-commit  grace_s?: N                            {generation, snapshot, passes: [{disk, bytes (received),
+ *                                                     written_bytes, zero_bytes, same_bytes}]}; waits grace_s
+ *                                                     (default 5) for connections to leave; phase "seal"
+ * load-abandon grace_s?: N                            {}; also what an engine that ended left of a push
  * stop         -                                      {}; the engine process ends
  */
 #pragma once

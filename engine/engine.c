@@ -12,6 +12,7 @@
 #include "engine/fold.h"
 #include "engine/hydrate.h"
 #include "engine/keeper.h"
+#include "engine/load.h"
 #include "engine/lock.h"
 #include "engine/owner.h"
 #include "engine/plant.h"
@@ -44,6 +45,9 @@ int engine_operation_begin(struct engine *e, const char *name, unsigned modes, s
                          "the engine of %s has stopped changing anything because a write to the "
                          "store or a target failed; see to the disk and restart the engine",
                          e->store);
+    if (e->operation && strcmp(e->operation, LOAD_OPERATION) == 0)
+        return error_set(err, EBUSY, "a push to %s is open; commit or abandon it ('slipway engine "
+                                     "load')", e->store);
     if (e->operation)
         return error_set(err, EBUSY, "%s is busy with '%s'; wait for it or cancel it", e->store,
                          e->operation);
@@ -404,6 +408,7 @@ void engine_close(struct engine *e)
     keeper_stop(e);
     fold_thread_stop(e);
     draft_abandon(e);
+    load_end(e);
     pthread_mutex_lock(&e->lock);
     view_put_locked(e->latest);
     e->latest = NULL;

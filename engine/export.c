@@ -7,6 +7,7 @@
 #include "base/align.h"
 #include "base/str.h"
 #include "engine/draft.h"
+#include "engine/load.h"
 
 /* "NAME@GENERATION" → name and generation; gen stays NO_GENERATION without one. */
 static int split_name(const char *text, char *name, size_t size, uint64_t *gen)
@@ -45,11 +46,35 @@ static int open_draft_locked(struct engine *e, const char *name, struct export *
     return 0;
 }
 
+static bool is_load_name(const char *name)
+{
+    size_t length = strlen(name), suffix = strlen(LOAD_SUFFIX);
+
+    return length >= suffix && strcmp(name + length - suffix, LOAD_SUFFIX) == 0;
+}
+
+static int open_load_locked(struct engine *e, const char *name, struct export *x)
+{
+    _cleanup_free_ char *disk = strndup(name, strlen(name) - strlen(LOAD_SUFFIX));
+
+    x->disk = disk && *disk ? engine_disk(e, disk) : &e->disks[0];
+    if (!x->disk)
+        return -ENOENT;
+    if (!e->load || e->load->closing)
+        return -EBUSY;
+    x->ops = &export_load_ops;
+    x->load = e->load;
+    x->load->users++;
+    return 0;
+}
+
 static int open_locked(struct engine *e, const char *name, struct export *x)
 {
     char disk_name[DISK_NAME_MAX + 1];
     uint64_t gen;
 
+    if (is_load_name(name))
+        return open_load_locked(e, name, x);
     if (strchr(name, '/'))
         return open_draft_locked(e, name, x);
     if (split_name(name, disk_name, sizeof(disk_name), &gen) < 0)
@@ -68,6 +93,8 @@ static int open_locked(struct engine *e, const char *name, struct export *x)
 
 static int refuse(struct engine *e, const char *name, int r, struct error **err)
 {
+    if (r == -EBUSY && is_load_name(name))
+        return error_set(err, EBUSY, "the push to %s is being ended; try again", e->store);
     if (r == -ESHUTDOWN && e->mode == MODE_INIT)
         return error_set(err, EAGAIN, "%s: nothing can be read before the initial sync is "
                                       "complete", e->store);
@@ -77,16 +104,19 @@ static int refuse(struct engine *e, const char *name, int r, struct error **err)
     if (r == -ENOENT)
         return error_set(err, ENOENT,
                          "%s has no export '%s'; it offers DISK, DISK@GENERATION for retained "
-                         "generations, and DRAFT/DISK", e->store, name);
+                         "generations, DRAFT/DISK, and DISK+load to push to", e->store, name);
     return error_set_errno(err, -r, "cannot open export '%s' of %s", name, e->store);
 }
 
 int engine_export_open(struct engine *e, const char *name, struct export **ret_export,
                        struct error **err)
 {
-    struct export *x = mem_new(1, sizeof(*x));
-    int r;
+    struct export *x;
+    int r = is_load_name(name) ? load_ensure(e, err) : 0;
 
+    if (r < 0)
+        return r;
+    x = mem_new(1, sizeof(*x));
     LOCK_FOR_SCOPE(&e->lock);
     x->engine = e;
     r = open_locked(e, name, x);
@@ -107,7 +137,7 @@ void export_close(struct export *x)
 {
     struct engine *e = x->engine;
 
-    LOCK_FOR_SCOPE(&e->lock);
+    pthread_mutex_lock(&e->lock);
     if (x->prev)
         x->prev->next = x->next;
     else
@@ -118,6 +148,9 @@ void export_close(struct export *x)
     if (x->ops->close_locked)
         x->ops->close_locked(x);
     pthread_cond_broadcast(&e->changed);
+    pthread_mutex_unlock(&e->lock);
+    if (x->ops == &export_load_ops)
+        load_left(e);
     free(x);
 }
 
@@ -127,6 +160,12 @@ static int list_disk_locked(struct engine *e, const struct disk *d,
     char name[2 * DISK_NAME_MAX + 32], text[64];
     int r;
 
+    if (e->load) {
+        snprintf(name, sizeof(name), "%s%s", d->name, LOAD_SUFFIX);
+        r = fn(name, "read-write, the push that is open", context);
+        if (r < 0)
+            return r;
+    }
     if (store_mode_is_owner(e->mode))
         return fn(d->name, "read-write, the truth", context);
     if (e->mode != MODE_MIRROR)

@@ -30,6 +30,7 @@ struct export {
     const struct export_ops *ops;
     struct view *view;   /* export_view_ops */
     struct draft *draft; /* export_draft_ops */
+    struct load *load;   /* export_load_ops */
 };
 
-extern const struct export_ops export_view_ops, export_owner_ops, export_draft_ops;
+extern const struct export_ops export_view_ops, export_owner_ops, export_draft_ops, export_load_ops;

@@ -79,12 +79,13 @@ static int prepare_initial_disk(struct flip *f, struct flip_disk *fd, bool bitma
     struct super root = superfile_get(&f->engine->super);
     uint64_t words = div_up(fd->disk->blocks, 64);
 
-    if (strcmp(root.snapshot, f->request->snapshot) == 0)
+    /* What a push that nobody committed brought is not what the source has. */
+    if (strcmp(root.snapshot, f->request->snapshot) == 0 && !(root.flags & SUPER_PUSH))
         return 0; /* the same point in time: what is here counts */
     fd->changed = calloc(words, sizeof(*fd->changed));
     if (!fd->changed)
         return error_set_errno(err, ENOMEM, "cannot flip");
-    if (bitmap && follows(f, root.snapshot))
+    if (bitmap && follows(f, root.snapshot) && !(root.flags & SUPER_PUSH))
         return fd->reader->ops->extents(fd->reader, EXTENT_DIRTY, note_changed, fd, err);
     memset(fd->changed, 0xff, words * sizeof(*fd->changed));
     return 0;
@@ -103,6 +104,12 @@ static int pend(uint64_t offset, uint64_t length, unsigned flags, void *context)
     for (uint64_t b = offset / BLOCK_SIZE; r == 0 && b < end; b++)
         r = layer_set_state(fd->top, b, BLOCK_PENDING);
     return r;
+}
+
+/* May an interrupted delta be gone on with?  Of a compare or a push nobody knows what it lacks. */
+static bool is_usable(const struct layer *loading)
+{
+    return loading && !loading->compare && !loading->push;
 }
 
 /* Whole pending blocks inside a zero extent need no source. */
@@ -147,7 +154,7 @@ static int fill_top(struct flip *f, struct flip_disk *fd, bool bitmap, struct er
     bool final = d->loading && strcmp(d->loading->snapshot, f->request->snapshot) == 0;
     int r = 0;
 
-    if (d->loading && !d->loading->compare && !plant(PLANT_FLIP_OLD_LAYER) &&
+    if (is_usable(d->loading) && !plant(PLANT_FLIP_OLD_LAYER) &&
         (final || (bitmap && follows(f, d->loading->snapshot)))) {
         fd->top = steal_ptr(d->loading);
     } else {
@@ -179,7 +186,7 @@ static int prepare_mirror_disk(struct flip *f, struct flip_disk *fd, bool bitmap
     if (strcmp(root.snapshot, f->request->snapshot) == 0)
         return 0; /* nothing has changed since the last generation */
     if (bitmap && !follows(f, root.snapshot) &&
-        !(fd->disk->loading && follows(f, fd->disk->loading->snapshot)))
+        !(is_usable(fd->disk->loading) && follows(f, fd->disk->loading->snapshot)))
         return error_set(err, EINVAL, "disk %s: the bitmap begins at '%s', but the mirror is at "
                                       "'%s'; name a bitmap that begins there, or none",
                          fd->disk->name, f->request->since ? f->request->since : root.snapshot,

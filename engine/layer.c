@@ -10,7 +10,8 @@
 #define KIND_LAYER_HEADER 0x484c /* "LH" */
 #define KIND_LAYER_STATES 0x534c /* "LS" */
 
-/* Header payload: gen u64, disk_size u64, phase u8, compare u8, local u8, 5 zero bytes, snapshot 64 bytes. */
+/* Header payload: gen u64, disk_size u64, phase u8, compare u8, local u8, push u8, 4 zero bytes,
+ * snapshot 64 bytes. */
 
 static char *file_name(const char *stem, const char *suffix)
 {
@@ -82,6 +83,7 @@ int layer_create(struct io *io, const char *stem, const struct layer_params *par
         return -ENOMEM;
     l->gen = params->gen;
     l->compare = params->compare;
+    l->push = params->push;
     l->phase = LAYER_LOADING;
     snprintf(l->snapshot, sizeof(l->snapshot), "%s", params->snapshot);
     r = layer_open_files(l, IO_CREATE);
@@ -108,6 +110,7 @@ static int write_header(struct layer *l, enum layer_phase phase)
     payload[16] = (uint8_t)phase;
     payload[17] = l->compare;
     payload[18] = l->local;
+    payload[19] = l->push;
     memcpy(payload + 24, l->snapshot, SNAPSHOT_ID_MAX);
     return pagefile_write(&l->header, 0, payload);
 }
@@ -240,6 +243,7 @@ static int read_header(struct layer *l)
     l->phase = payload[16];
     l->compare = payload[17] != 0;
     l->local = payload[18] != 0;
+    l->push = payload[19] != 0;
     memcpy(l->snapshot, payload + 24, SNAPSHOT_ID_MAX);
     if (get_u64(payload + 8) != l->disk_size)
         return -EBADMSG;

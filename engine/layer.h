@@ -42,6 +42,7 @@ struct layer {
     enum layer_phase phase;
     bool compare;       /* pending blocks are to be compared, not only copied */
     bool local;         /* changes made here (a draft), that the source does not have */
+    bool push;          /* clients bring the blocks: the change set grows while it is loaded */
     char snapshot[SNAPSHOT_ID_MAX + 1];
     int data_fd;  /* O_DIRECT where possible: bulk writes, fold */
     int read_fd;  /* page cache: views, drafts */
@@ -58,6 +59,7 @@ struct layer_params {
     uint64_t disk_size;
     const char *snapshot;
     bool compare;
+    bool push;
 };
 
 /* Makes the three files.  Nothing is durable before layer_begin(). */

@@ -31,6 +31,10 @@ enum plant {
     PLANT_FLIP_NO_TARGET_SYNC,   /* T10: masks say "here" of what is not durable in the target */
     PLANT_FLIP_OLD_LAYER,        /* T10: the partial layer lacks what the interrupted delta had */
     PLANT_COMPLETE_NO_FLUSH,     /* T16: root before the masks and the data are durable */
+    PLANT_LOAD_OLD_DIGESTS,      /* a push that goes on believes digests of unfinished blocks */
+    PLANT_LOAD_NO_ZERO,          /* what an initial push never wrote is not zeroed */
+    PLANT_LOAD_FLUSH_PAGES_ONLY, /* a push's flush syncs data only when pages changed */
+    PLANT_LOAD_NO_CHECKPOINT,    /* an initial push is committed before its data is durable */
     PLANT_MAX
 };
 

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "engine/draft.h"
 #include "engine/hydrate.h"
+#include "engine/load.h"
 #include "engine/owner.h"
 #include "engine/ring.h"
 #include "engine/sync.h"
@@ -90,6 +91,19 @@ static void add_owner(json_t *j, struct owner *o)
         add_hydration(j, o->hydrator);
 }
 
+static json_t *load_json(const struct load *l)
+{
+    uint64_t received = 0;
+
+    if (!l)
+        return json_null();
+    for (unsigned i = 0; i < l->disk_count; i++)
+        received += atomic_load(&l->disks[i].received_bytes);
+    return json_pack("{s:s, s:b, s:b, s:i, s:I}", "snapshot", l->snapshot, "initial", l->initial,
+                     "resumed", l->resumed, "connections", (int)l->users, "received_bytes",
+                     (json_int_t)received);
+}
+
 static void add_live_locked(struct engine *e, json_t *j)
 {
     json_t *drafts = json_array();
@@ -102,6 +116,7 @@ static void add_live_locked(struct engine *e, json_t *j)
     json_object_set_new(j, "operation", e->operation ? json_string(e->operation) : json_null());
     json_object_set_new(j, "connections", json_integer(e->open_exports));
     json_object_set_new(j, "sync", sync_json(e->sync));
+    json_object_set_new(j, "load", load_json(e->load));
     json_object_set_new(j, "pid", json_integer(getpid()));
     json_object_set_new(j, "io", json_string(ring_kind()));
 }

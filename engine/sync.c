@@ -301,7 +301,9 @@ static int prepare_delta_disk(struct sync *s, struct sync_disk *sd, struct error
     uint64_t counts[4];
     int r = 0;
 
-    if (l && strcmp(l->snapshot, s->snapshot) != 0 && !plant(PLANT_RESUME_OTHER_SNAPSHOT)) {
+    /* The change set of a push that was interrupted is only what came. */
+    if (l && (strcmp(l->snapshot, s->snapshot) != 0 || l->push) &&
+        !plant(PLANT_RESUME_OTHER_SNAPSHOT)) {
         r = generation_drop_loading(sd->disk);
         l = NULL;
     }

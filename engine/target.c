@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/align.h"
 #include "base/cleanup.h"
 #include "engine/plant.h"
 
@@ -96,4 +97,23 @@ void target_close(struct target *t)
 int target_sync(struct target *t)
 {
     return io_fdatasync(t->io, t->fd);
+}
+
+int target_clear(struct target *t, uint64_t size, uint64_t offset, uint64_t length)
+{
+    enum io_zero_how how = t->block_device ? IO_ZERO_KEEP : IO_ZERO_PUNCH;
+    uint64_t end = offset + length;
+    int r = 0;
+
+    while (r == 0 && offset < end) {
+        uint64_t data, data_end;
+
+        r = t->io->ops->seek(t->io, t->buffered_fd, offset, size, &data, &data_end);
+        if (r == -ENXIO || (r == 0 && data >= end))
+            return 0;
+        if (r == 0)
+            r = io_zero(t->io, t->buffered_fd, data, MIN(data_end, end) - data, how);
+        offset = data_end;
+    }
+    return r;
 }

@@ -28,3 +28,7 @@ void target_close(struct target *target);
 
 /* fdatasync; covers writes through both descriptions. */
 int target_sync(struct target *target);
+
+/* Makes a range read as zero; holes of a file of `size` bytes are left alone.  Through the page
+ * cache. */
+int target_clear(struct target *target, uint64_t size, uint64_t offset, uint64_t length);

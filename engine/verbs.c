@@ -130,7 +130,7 @@ static const struct verb verbs_plain[] = {
 };
 
 static const struct verb *const tables[] = {verbs_plain, verbs_sync, verbs_proof, verbs_draft,
-                                            verbs_owner, verbs_limit};
+                                            verbs_owner, verbs_limit, verbs_load};
 
 static const struct arg {
     const char *name, *kind;

@@ -24,6 +24,7 @@
 #include "engine/yield.h"
 
 struct draft;
+struct load;
 struct sync;
 struct verify;
 struct ctlserver;
@@ -52,6 +53,7 @@ struct engine {
     struct sync *sync;          /* running sync, for status, joining and cancelling */
     struct verify *verify;      /* running verify or manifest, for cancelling */
     struct draft *draft;        /* the open draft, or NULL */
+    struct load *load;          /* the open push, or NULL */
     bool flipping;              /* no new pins */
     bool failed;                /* latched: a root write or fdatasync failed */
     uint64_t owner_opens;       /* read-write exports opened so far */

@@ -19,6 +19,8 @@ const char engine_usage[] =
     "  status STORE                           mode, generation, disks, what is going on\n"
     "  cancel STORE                           stop the running sync; it can be resumed\n"
     "  draft create|seal|drop STORE NAME      a writable layer over the latest generation\n"
+    "  load begin STORE [--snapshot ID]       NBD clients write the disks to DISK+load\n"
+    "  load commit|abandon STORE [--grace SECONDS]   make a generation of it, or forget it\n"
     "  flip STORE [--grace SECONDS]           from mirror (read-only) to owner (read-write)\n"
     "  flip STORE --instant NAME=NBD-URI... --snapshot ID [--bitmap NAME=CONTEXT]...\n"
     "                        [--since ID]     the same at once; fetch what is missing meanwhile\n"
@@ -230,6 +232,14 @@ static int take_word(struct engine_args *a, const char *word, size_t position, s
                   : strcmp(word, "drop") == 0 ? "draft-drop"
                                               : NULL;
         return a->verb ? 0 : error_set(err, EINVAL, "draft takes create, seal or drop, not '%s'",
+                                       word);
+    }
+    if (strcmp(a->verb, "load") == 0 && position == 0) {
+        a->verb = strcmp(word, "begin") == 0     ? "load-begin"
+                  : strcmp(word, "commit") == 0  ? "load-commit"
+                  : strcmp(word, "abandon") == 0 ? "load-abandon"
+                                                 : NULL;
+        return a->verb ? 0 : error_set(err, EINVAL, "load takes begin, commit or abandon, not '%s'",
                                        word);
     }
     if (!a->store) {

@@ -380,7 +380,7 @@ int session_simple(const struct engine_args *a, const char *verb, json_t *reques
 }
 
 /* A draft lives in its engine, and a cancel means a sync in one: neither starts an engine. */
-static int need_engine(const struct engine_args *a, struct error **err)
+int session_need_engine(const struct engine_args *a, struct error **err)
 {
     _cleanup_free_ char *control_path = str_format("%s/%s", a->store, CONTROL_SOCKET_NAME);
     struct control *control = NULL;
@@ -397,7 +397,7 @@ int engine_verb_draft(const struct engine_args *a, struct error **err)
     const char *done = strcmp(a->verb, "draft-create") == 0 ? "the draft is open"
                        : strcmp(a->verb, "draft-seal") == 0 ? "the draft is the latest generation"
                                                             : "the draft is gone";
-    int r = need_engine(a, err);
+    int r = session_need_engine(a, err);
 
     if (r == 0)
         r = session_simple(a, a->verb, json_pack("{s:s}", "name", a->draft_name), done, err);
@@ -406,7 +406,7 @@ int engine_verb_draft(const struct engine_args *a, struct error **err)
 
 int engine_verb_cancel(const struct engine_args *a, struct error **err)
 {
-    int r = need_engine(a, err);
+    int r = session_need_engine(a, err);
 
     return r < 0 ? r : session_simple(a, "cancel", NULL, "cancelled", err);
 }

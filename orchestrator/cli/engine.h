@@ -85,6 +85,9 @@ int engine_verb_manifest_key(const struct engine_args *args, struct error **err)
 int engine_verb_verify_manifest(const struct engine_args *args, struct error **err);
 int engine_verb_fsck(const struct engine_args *args, struct error **err);
 
+/* engine-load.c */
+int engine_verb_load(const struct engine_args *args, struct error **err);
+
 /* An engine for one command: adopted, or started and ended with it. */
 struct session {
     struct control *control;
@@ -94,6 +97,8 @@ struct session {
     struct progress *progress;
 };
 
+/* EPERM with a sentence when no engine serves the store. */
+int session_need_engine(const struct engine_args *args, struct error **err);
 int session_open(struct session *session, const struct engine_args *args, struct error **err);
 /* Shows a progress event of an engine or of slipway-store; context: struct session. */
 int session_event(const json_t *event, void *context);

@@ -22,9 +22,12 @@ _slipway_engine() {
     limit) words+=" --disk --source-rate --source-iops --target-rate --target-iops" ;;
     fsck) words+=" --data" ;;
     draft) [[ $COMP_CWORD -eq 3 ]] && words="create seal drop" ;;
+    load)
+        words+=" --snapshot --grace"
+        [[ $COMP_CWORD -eq 3 ]] && words="begin commit abandon" ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$1")
-    [[ $1 == -* || $words == "create seal drop" ]] ||
+    [[ $1 == -* || $words == "create seal drop" || $words == "begin commit abandon" ]] ||
         mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$1")
 }
 
@@ -50,7 +53,7 @@ _slipway() {
         1:*) words="source vm migrate sync status cutover report cancel remove engine --help --version" ;;
         2:source) words="add list remove" ;;
         2:vm) words="list" ;;
-        2:engine) words="create serve sync status cancel draft flip source source-lost detach stop fsck verify
+        2:engine) words="create serve sync status cancel draft load flip source source-lost detach stop fsck verify
                       manifest manifest-key verify-manifest" ;;
         *:source)
             words="$common --password-file --no-check"
