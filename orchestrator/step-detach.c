@@ -14,6 +14,7 @@
 #include "orchestrator/steps.h"
 
 #define LOOK_NS NS_PER_S
+#define TELL_AFTER 5 /* tries: a connection that broke lets the first ones fail */
 
 /* Placement with the targets as files, whatever the VM uses now. */
 static json_t *file_places(const struct job *job)
@@ -31,7 +32,7 @@ static json_t *file_places(const struct job *job)
 }
 
 /* 1: no VM uses the engine any more; 0: one does. */
-static int free_engine(struct run *run, bool *told, struct error **err)
+static int free_engine(struct run *run, unsigned *tries, struct error **err)
 {
     _cleanup_error_ struct error *failure = NULL;
     _cleanup_json_ json_t *places = file_places(run->job);
@@ -47,10 +48,10 @@ static int free_engine(struct run *run, bool *told, struct error **err)
     r = node_reopen_disks(run->node, run->job->name, places, &failure);
     if (r == 0)
         return 1;
-    if (!*told)
-        run_note(run, "the VM goes on through the engine until it is switched off: %s",
+    if (++*tries == TELL_AFTER)
+        run_note(run, "the VM cannot change to its targets while it runs (%s); it goes on through "
+                 "the engine, and changes when that is possible or when it is switched off",
                  error_text(failure));
-    *told = true;
     return 0;
 }
 
@@ -65,10 +66,10 @@ static int let_go(struct run *run, struct error **err)
 
 static int detach_live(struct run *run, struct error **err)
 {
-    bool told = false;
+    unsigned tries = 0;
 
     for (;;) {
-        int r = free_engine(run, &told, err);
+        int r = free_engine(run, &tries, err);
 
         if (r > 0)
             r = let_go(run, err);

@@ -94,8 +94,8 @@ static bool mirror_is_gone(struct run *run)
 
 static int forget_facts(struct run *run, struct error **err)
 {
-    static const char *const facts[] = {"generation", "instant_flipped", "sealed", "unflipped",
-                                        "made"};
+    static const char *const facts[] = {"generation", "instant_flipped", "to_hydrate", "sealed",
+                                        "unflipped", "made"};
     int r = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(facts) && r == 0; i++)

@@ -172,6 +172,20 @@ static int flip_now(struct run *run, const char *since, struct error **err)
     return r < 0 ? r : engine_call(run, "flip", args, NULL, err);
 }
 
+/* What there is to hydrate, once: later engines only know what is still missing. */
+static int note_missing(struct run *run, struct error **err)
+{
+    struct engine_status status = {0};
+    int r = 0;
+
+    if (json_object_get(run->job->facts, "to_hydrate"))
+        return 0;
+    r = engine_status_get(run, &status, err);
+    engine_status_done(&status);
+    return r < 0 ? r : job_set_fact(run->daemon, run->job, "to_hydrate",
+                                    json_integer((json_int_t)status.missing_bytes), err);
+}
+
 int step_instant_flip(struct run *run, struct error **err)
 {
     struct engine_status status = {0};
@@ -186,7 +200,7 @@ int step_instant_flip(struct run *run, struct error **err)
     if (r == 0 && !flipped)
         r = flip_now(run, status.snapshot, err);
     engine_status_done(&status);
-    return r;
+    return r < 0 ? r : note_missing(run, err);
 }
 
 /* ---- hydrating ---- */
@@ -194,14 +208,15 @@ int step_instant_flip(struct run *run, struct error **err)
 static void show_progress(struct run *run, const struct engine_status *status)
 {
     struct progress_state *p = &run->job->progress;
+    uint64_t total = (uint64_t)field_integer(run->job->facts, "to_hydrate", 0);
     json_t *event;
 
     if (!*status->mode)
         return;
     pthread_mutex_lock(&run->daemon->lock);
     strcpy(p->phase, "hydrate");
-    p->done_bytes = status->hydrated_bytes;
-    p->total_bytes = status->hydrated_bytes + status->missing_bytes;
+    p->total_bytes = total > status->missing_bytes ? total : status->missing_bytes;
+    p->done_bytes = p->total_bytes - status->missing_bytes;
     p->rate_bytes_s = status->rate_bytes_s;
     p->eta_s = status->rate_bytes_s ? (double)status->missing_bytes / (double)status->rate_bytes_s
                                     : -1;
@@ -213,15 +228,16 @@ static void show_progress(struct run *run, const struct engine_status *status)
 }
 
 /* The pass is over: what it brought, for the report.  Finishing releases the source. */
-static int hydrated(struct run *run, int64_t generation, uint64_t bytes, struct error **err)
+static int hydrated(struct run *run, int64_t generation, struct error **err)
 {
+    json_int_t bytes = field_integer(run->job->facts, "to_hydrate", 0);
     _cleanup_json_ json_t *pass = NULL, *result = NULL;
     struct stamp now;
     int r = journal_open_pass(run->daemon->journal, run->job->name, &pass, err);
 
     stamp_now(&now);
-    result = json_pack("[{s:s, s:I, s:I}]", "disk", "*", "bytes", (json_int_t)bytes,
-                       "changed_bytes", (json_int_t)bytes);
+    result = json_pack("[{s:s, s:I, s:I}]", "disk", "*", "bytes", bytes,
+                       "changed_bytes", bytes);
     if (r == 0 && pass)
         r = journal_commit_pass(run->daemon->journal, field_integer(pass, "id", 0), generation,
                                 result,
@@ -234,23 +250,19 @@ static int hydrated(struct run *run, int64_t generation, uint64_t bytes, struct 
 
 int step_hydrate(struct run *run, struct error **err)
 {
-    uint64_t bytes = 0;
-
     while (!job_fact(run->job, "hydrated")) {
         struct engine_status status = {0};
         int r = instant_upkeep(run, &status, err);
         bool here = r == 0 && strcmp(status.mode, "owner") == 0;
         int64_t generation = status.generation;
 
-        if (r == 0 && status.hydrated_bytes > bytes)
-            bytes = status.hydrated_bytes;
         if (r == 0)
             show_progress(run, &status);
         engine_status_done(&status);
         if (r < 0)
             return r;
         if (here)
-            return hydrated(run, generation, bytes, err);
+            return hydrated(run, generation, err);
         if (run_interrupted(run))
             return error_set(err, ECANCELED, "interrupted while the VM was hydrated");
         clock_sleep_ns(LOOK_NS);

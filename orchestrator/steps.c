@@ -138,9 +138,6 @@ static void read_hydration(const json_t *result, struct engine_status *status)
         uint64_t missing = (uint64_t)field_integer(disk, "missing_bytes", 0);
 
         status->missing_bytes += missing;
-        status->hydrated_bytes += (uint64_t)field_integer(h, "fetched_bytes", 0) +
-                                  (uint64_t)field_integer(h, "local_bytes", 0) +
-                                  (uint64_t)field_integer(h, "zero_bytes", 0);
         status->rate_bytes_s += (uint64_t)field_integer(h, "rate_bytes_s", 0);
         /* "connecting" is the engine's own business until it gives up. */
         if (missing > 0 && (strcmp(source, "unknown") == 0 || strcmp(source, "lost") == 0))

@@ -11,6 +11,7 @@
  *   source_was  "running" or "off" when the cutover began; the source is put back to that
  *   instant     what the last cutover was asked to be; absent: as the migration's parameter says
  *   instant_flipped  an instant flip was asked for: the mirror may be gone, the source is not
+ *   to_hydrate  bytes that were missing when the instant flip was done
  *   afresh      a cutover goes back without a mirror to go back to
  *   hydrated    the target needs the source no longer
  *   unflipped   a flip that failed is known not to have happened
@@ -133,7 +134,7 @@ struct engine_status {
     char *syncing;      /* snapshot of the running sync; NULL: none */
     bool failed;        /* latched: an operator has to look */
     bool needs_source;  /* some disk misses bytes and its source is not there */
-    uint64_t missing_bytes, hydrated_bytes, rate_bytes_s; /* owner-hydrating */
+    uint64_t missing_bytes, rate_bytes_s; /* owner-hydrating */
 };
 int engine_status_get(struct run *run, struct engine_status *ret_status, struct error **err);
 

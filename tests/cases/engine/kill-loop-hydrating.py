@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # timeout: 200
 """The engine of an owner that is still being hydrated from a slow source is killed again and again
-while a client writes: nothing that was acknowledged is lost, nothing of the source comes over it, and
-what nobody wrote is the source's."""
+while a client writes: nothing that was acknowledged is lost, nothing of the source comes over it,
+and what nobody wrote is the source's."""
 
 from case import check, require, wait_until, work
 from engines import MIB, Engine, Source
