@@ -306,6 +306,8 @@ int flip_hydrate_local(struct engine *e, progress_fn *progress, void *context, s
     for (unsigned i = 0; r == 0 && i < e->disk_count; i++) {
         struct owner *o = e->disks[i].owner;
 
+        if (owner_is_complete(o))
+            continue;
         for (uint64_t b = map_find(o->map, 0); r == 0 && b < o->disk->blocks;
              b = map_find(o->map, b + 1)) {
             r = owner_hydrate_local(o, b, 16);

@@ -267,8 +267,10 @@ static int make_folders(const char *path)
     return copy ? 0 : -ENOMEM;
 }
 
-static int posix_map(struct io *io, const char *path, size_t size, bool create, void **ret_base)
+static int posix_map(struct io *io, const char *path, size_t size, size_t reserve,
+                     void **ret_base)
 {
+    bool create = reserve > 0;
     _cleanup_close_ int fd = -1;
     struct stat st;
     void *base;
@@ -280,7 +282,7 @@ static int posix_map(struct io *io, const char *path, size_t size, bool create, 
         fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_CREAT | O_EXCL, 0600);
     if (fd < 0)
         return -errno;
-    if (create && posix_fallocate(fd, 0, (off_t)size) != 0)
+    if (create && (posix_fallocate(fd, 0, (off_t)reserve) != 0 || ftruncate(fd, (off_t)size) < 0))
         return unlink(path), -ENOSPC;
     if (fstat(fd, &st) < 0 || (size_t)st.st_size != size)
         return -ESTALE;

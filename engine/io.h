@@ -67,9 +67,10 @@ struct io_ops {
     /* 1: block device, 0: regular file. */
     int (*is_block)(struct io *io, int fd);
     /* A file mapped into memory, which outlives the process but need not outlive the machine.
-     * create: made anew (an old one goes), zeros, all of it reserved so that no access can fail for
-     * want of space.  Else one that is there: -ENOENT, -ESTALE when its size is another. */
-    int (*map)(struct io *io, const char *path, size_t size, bool create, void **ret_base);
+     * reserve > 0: made anew (an old one goes), zeros; the first `reserve` bytes are reserved, so that
+     * no access to them can fail for want of space.  0: one that is there: -ENOENT, -ESTALE when its
+     * size is another. */
+    int (*map)(struct io *io, const char *path, size_t size, size_t reserve, void **ret_base);
     void (*unmap)(struct io *io, void *base, size_t size);
     void (*map_drop)(struct io *io, void *base, size_t size); /* whole pages read as zero */
     int (*map_unlink)(struct io *io, const char *path);

@@ -33,11 +33,14 @@ static void encode_header(uint8_t header[META_PAGE], uint64_t blocks, uint64_t e
     put_u32(header + 4, crc32c(0, header, META_PAGE));
 }
 
-static int live_map(struct io *io, const char *path, uint64_t blocks, bool create,
+enum live_how { LIVE_THERE, LIVE_NEW, LIVE_NEW_WITH_MASKS };
+
+static int live_map(struct io *io, const char *path, uint64_t blocks, enum live_how how,
                     struct live **ret_live)
 {
     struct live *l = calloc(1, sizeof(*l));
     uint8_t *base;
+    size_t reserve;
     int r;
 
     if (!l)
@@ -46,7 +49,10 @@ static int live_map(struct io *io, const char *path, uint64_t blocks, bool creat
     l->blocks = blocks;
     l->path = strdup(path);
     l->size = META_PAGE + 2 * plane_bytes(blocks) + mask_bytes(blocks);
-    r = l->path ? io->ops->map(io, path, l->size, create, &l->base) : -ENOMEM;
+    reserve = how == LIVE_THERE ? 0
+              : how == LIVE_NEW ? l->size - mask_bytes(blocks)
+                                : l->size;
+    r = l->path ? io->ops->map(io, path, l->size, reserve, &l->base) : -ENOMEM;
     if (r < 0) {
         l->base = NULL;
         live_free(l);
@@ -61,9 +67,9 @@ static int live_map(struct io *io, const char *path, uint64_t blocks, bool creat
 }
 
 int live_create(struct io *io, const char *path, uint64_t blocks, uint64_t epoch,
-                const uint8_t nonce[LIVE_NONCE_SIZE], struct live **ret_live)
+                const uint8_t nonce[LIVE_NONCE_SIZE], bool masks, struct live **ret_live)
 {
-    int r = live_map(io, path, blocks, true, ret_live);
+    int r = live_map(io, path, blocks, masks ? LIVE_NEW_WITH_MASKS : LIVE_NEW, ret_live);
 
     if (r == 0)
         encode_header((*ret_live)->base, blocks, epoch, nonce);
@@ -75,7 +81,7 @@ int live_open(struct io *io, const char *path, uint64_t blocks, uint64_t epoch,
 {
     uint8_t want[META_PAGE];
     struct live *l;
-    int r = live_map(io, path, blocks, false, &l);
+    int r = live_map(io, path, blocks, LIVE_THERE, &l);
 
     if (r < 0)
         return r;

@@ -23,10 +23,11 @@ struct live {
     _Atomic uint16_t *missing;   /* a mask per block */
 };
 
-/* Makes the file (an old one goes) with nothing missing and nothing dirty; all its
- * memory is reserved, so that no access faults.  nonce as it will stand in the superblock. */
+/* Makes the file (an old one goes) with nothing missing and nothing dirty; its memory is reserved,
+ * so that no access faults, that of the masks only if there will be any: else they must not be
+ * looked at.  nonce as it will stand in the superblock. */
 int live_create(struct io *io, const char *path, uint64_t blocks, uint64_t epoch,
-                const uint8_t nonce[LIVE_NONCE_SIZE], struct live **ret_live);
+                const uint8_t nonce[LIVE_NONCE_SIZE], bool masks, struct live **ret_live);
 
 /* Takes up the file of a killed engine.  -ENOENT: not there; -ESTALE: of another nonce, epoch or
  * size, or damaged. */

@@ -10,8 +10,8 @@
 
 #define KIND_MAP_MISSING 0x4d4d /* "MM" */
 
-/* missing NULL: of its own, all missing. */
-static struct map *map_alloc(struct io *io, uint64_t blocks, _Atomic uint16_t *missing)
+/* Its masks are the caller's: or NULL, nothing is missing. */
+static struct map *map_alloc_over(struct io *io, uint64_t blocks, _Atomic uint16_t *missing)
 {
     struct map *m = calloc(1, sizeof(*m));
 
@@ -21,17 +21,32 @@ static struct map *map_alloc(struct io *io, uint64_t blocks, _Atomic uint16_t *m
     m->fd = -1;
     m->blocks = blocks;
     m->page_count = (uint32_t)div_up(blocks, MAP_PAGE_BLOCKS);
-    m->foreign = missing != NULL;
-    m->missing = missing ? missing : malloc(blocks * sizeof(*m->missing));
+    m->foreign = true;
+    m->missing = missing;
     m->changed = calloc(m->page_count, sizeof(*m->changed));
     m->durable = calloc(m->page_count, sizeof(*m->durable));
     pthread_mutex_init(&m->lock, NULL);
-    if (!m->missing || !m->changed || !m->durable) {
+    if (!m->changed || !m->durable) {
         map_free(m);
         return NULL;
     }
-    if (!missing)
-        memset((void *)(uintptr_t)m->missing, 0xff, blocks * sizeof(*m->missing));
+    return m;
+}
+
+/* Masks of its own, all missing. */
+static struct map *map_alloc(struct io *io, uint64_t blocks)
+{
+    struct map *m = map_alloc_over(io, blocks, NULL);
+
+    if (!m)
+        return NULL;
+    m->foreign = false;
+    m->missing = malloc(blocks * sizeof(*m->missing));
+    if (!m->missing) {
+        map_free(m);
+        return NULL;
+    }
+    memset((void *)(uintptr_t)m->missing, 0xff, blocks * sizeof(*m->missing));
     m->missing_blocks = blocks;
     return m;
 }
@@ -65,7 +80,7 @@ static void count_missing(struct map *m)
 {
     uint64_t count = 0;
 
-    for (uint64_t b = 0; b < m->blocks; b++)
+    for (uint64_t b = 0; m->missing && b < m->blocks; b++)
         count += atomic_load_explicit(&m->missing[b], memory_order_relaxed) != 0;
     m->missing_blocks = count;
 }
@@ -73,7 +88,7 @@ static void count_missing(struct map *m)
 int map_create(struct io *io, const char *path, const char *folder, uint64_t epoch,
                uint64_t blocks, struct map **ret_map)
 {
-    struct map *m = map_alloc(io, blocks, NULL);
+    struct map *m = map_alloc(io, blocks);
     int r = m ? map_attach(m, path, IO_CREATE, epoch) : -ENOMEM;
 
     if (r == 0)
@@ -93,7 +108,7 @@ int map_create(struct io *io, const char *path, const char *folder, uint64_t epo
 int map_create_over(struct io *io, const char *path, uint64_t epoch, uint64_t blocks,
                     uint32_t more, _Atomic uint16_t *missing, struct map **ret_map)
 {
-    struct map *m = map_alloc(io, blocks, missing);
+    struct map *m = map_alloc_over(io, blocks, missing);
     int r = m ? map_attach(m, path, IO_CREATE, epoch) : -ENOMEM;
     uint64_t bytes = m ? pagefile_bytes(m->page_count + more) : 0;
 
@@ -127,7 +142,7 @@ static int load_page(struct map *m, uint32_t index)
 static int map_load(struct io *io, const char *path, int flags, uint64_t epoch, uint64_t blocks,
                     struct map **ret_map)
 {
-    struct map *m = map_alloc(io, blocks, NULL);
+    struct map *m = map_alloc(io, blocks);
     int r = m ? map_attach(m, path, flags, epoch) : -ENOMEM;
 
     if (r == 0 && !(flags & IO_RDONLY) && !plant(PLANT_RESTART_NO_SYNC))
@@ -176,12 +191,12 @@ static int compare_page(struct map *m, uint32_t index, const uint16_t *began)
 int map_open_over(struct io *io, const char *path, uint64_t epoch, uint64_t blocks,
                   _Atomic uint16_t *missing, const uint16_t *began, struct map **ret_map)
 {
-    struct map *m = map_alloc(io, blocks, missing);
+    struct map *m = map_alloc_over(io, blocks, missing);
     int r = m ? map_attach(m, path, 0, epoch) : -ENOMEM;
 
     if (r == 0 && !plant(PLANT_RESTART_NO_SYNC))
         r = io_fdatasync(io, m->fd);
-    for (uint32_t i = 0; r == 0 && i < m->page_count; i++)
+    for (uint32_t i = 0; r == 0 && missing && i < m->page_count; i++)
         r = began ? compare_page(m, i, began) : load_page(m, i);
     if (r < 0) {
         map_free(m);

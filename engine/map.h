@@ -47,7 +47,7 @@ void map_free(struct map *map); /* closes; NULL is fine */
 /*
  * Owner mode: a file for the masks in `missing` (borrowed, filled by the caller) and `more` page
  * pairs behind them, all of it allocated.  No page is written: each means what the masks are now.
- * Not durable before map_begin().
+ * missing NULL: nothing is, and there are no masks; only the pairs behind them are used.
  */
 int map_create_over(struct io *io, const char *path, uint64_t epoch, uint64_t blocks,
                     uint32_t more, _Atomic uint16_t *missing, struct map **ret_map);
@@ -56,7 +56,7 @@ int map_create_over(struct io *io, const char *path, uint64_t epoch, uint64_t bl
  * The file of an epoch that goes on.  `missing` holds what the epoch began with; adopt: it holds
  * what a killed engine left instead, and `began` says what an absent page means (may change
  * meanwhile, is not kept).  Makes durable what the killed engine wrote; then either reads the pages
- * into `missing`, or marks those that differ from it as changed.
+ * into `missing`, or marks those that differ from it as changed.  missing NULL: as above.
  */
 int map_open_over(struct io *io, const char *path, uint64_t epoch, uint64_t blocks,
                   _Atomic uint16_t *missing, const uint16_t *began, struct map **ret_map);

@@ -112,8 +112,16 @@ static int write_odd_pages(struct owner *o, bool all_missing)
     return r < 0 ? r : 0;
 }
 
+/* Everything is in the target: no masks, and no memory for them. */
+static bool nothing_missing(const struct owner_begin *b)
+{
+    return b->layer_count == 0 && !b->initial &&
+           (!b->previous || atomic_load(&b->previous->complete));
+}
+
 static int create_files(struct owner *o, const struct owner_begin *b)
 {
+    bool here = nothing_missing(b);
     struct disk *d = o->disk;
     struct io *io = d->io;
     _cleanup_free_ char *map_path = disk_map_path(d, b->epoch);
@@ -123,12 +131,14 @@ static int create_files(struct owner *o, const struct owner_begin *b)
 
     io->ops->unlink(io, map_path); /* of an attempt that did not reach its root */
     io->ops->unlink(io, log_path);
-    r = live_create(io, live_path, d->blocks, b->epoch, b->nonce, &o->live);
+    r = live_create(io, live_path, d->blocks, b->epoch, b->nonce, !here, &o->live);
     if (r < 0)
         return r;
-    fill_masks(o, b);
-    r = map_create_over(io, map_path, b->epoch, d->blocks, owner_plane_pages(d), o->live->missing,
-                        &o->map);
+    if (!here)
+        fill_masks(o, b);
+    atomic_store(&o->complete, here);
+    r = map_create_over(io, map_path, b->epoch, d->blocks, owner_plane_pages(d),
+                        here ? NULL : o->live->missing, &o->map);
     if (r == 0)
         r = owner_planes_attach(o, b->epoch);
     if (r == 0)
@@ -158,7 +168,7 @@ int owner_create(struct engine *e, struct disk *d, const struct owner_begin *b,
         r = io_fdatasync(d->io, d->digest_fd);
     if (r == 0)
         r = create_files(o, b);
-    if (r == 0 && (b->initial || b->previous))
+    if (r == 0 && !atomic_load(&o->complete) && (b->initial || b->previous))
         r = write_odd_pages(o, b->all_missing);
     if (r == 0) {
         mark_local(o);
@@ -228,9 +238,12 @@ static int recover_masks(struct owner *o, enum owner_start start, uint64_t epoch
 {
     struct disk *d = o->disk;
     _cleanup_free_ char *path = disk_map_path(d, epoch);
-    _cleanup_free_ uint16_t *began = calloc(d->blocks, sizeof(*began));
+    _cleanup_free_ uint16_t *began = NULL;
     int r;
 
+    if (atomic_load(&o->complete))
+        return map_open_over(d->io, path, epoch, d->blocks, NULL, NULL, &o->map);
+    began = calloc(d->blocks, sizeof(*began));
     if (!began)
         return -ENOMEM;
     fill_began(o, all_missing, (_Atomic uint16_t *)began);
@@ -249,7 +262,7 @@ static int open_live(struct owner *o, enum owner_start start, uint64_t epoch,
 
     if (start == OWNER_ADOPT)
         return live_open(d->io, path, d->blocks, epoch, nonce, &o->live);
-    return live_create(d->io, path, d->blocks, epoch, nonce, &o->live);
+    return live_create(d->io, path, d->blocks, epoch, nonce, !atomic_load(&o->complete), &o->live);
 }
 
 static int recover(struct owner *o, enum owner_start start, uint64_t epoch, bool all_missing,
@@ -275,11 +288,16 @@ static int recover(struct owner *o, enum owner_start start, uint64_t epoch, bool
 }
 
 int owner_recover(struct engine *e, struct disk *d, enum owner_start start, uint64_t epoch,
-                  bool all_missing, const uint8_t nonce[LIVE_NONCE_SIZE],
+                  enum owner_absent absent, const uint8_t nonce[LIVE_NONCE_SIZE],
                   struct owner **ret_owner)
 {
     struct owner *o = owner_alloc(e, d);
-    int r = o ? recover(o, start, epoch, all_missing, nonce) : -ENOMEM;
+    int r = -ENOMEM;
+
+    if (o) {
+        atomic_store(&o->complete, absent == OWNER_ABSENT_HERE);
+        r = recover(o, start, epoch, absent == OWNER_ABSENT_MISSING, nonce);
+    }
 
     if (r < 0) {
         owner_free(o);

@@ -149,9 +149,16 @@ enum owner_start {
     OWNER_AFTER_LOSS, /* the map file, after a power loss: the activity log's regions are dirty */
 };
 
+/* What a mask page that was never written means. */
+enum owner_absent {
+    OWNER_ABSENT_LAYERS,  /* what the layers' change sets say */
+    OWNER_ABSENT_MISSING, /* all missing */
+    OWNER_ABSENT_HERE,    /* nothing is missing, no page counts (mode owner) */
+};
+
 /* T19 for one disk whose layers are opened.  nonce: of the live file there is (adopt) or will be. */
 int owner_recover(struct engine *engine, struct disk *disk, enum owner_start start, uint64_t epoch,
-                  bool all_missing, const uint8_t nonce[LIVE_NONCE_SIZE],
+                  enum owner_absent absent, const uint8_t nonce[LIVE_NONCE_SIZE],
                   struct owner **ret_owner);
 
 /* True when the live file of the disk is there and is the one the superblock names. */

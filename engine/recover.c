@@ -40,6 +40,16 @@ static int decide(struct engine *e, const struct super *s, const uint8_t boot_id
     return 0;
 }
 
+/* Live files of an epoch that did not come to be, or that was over when the engine was killed. */
+static void remove_strays(struct engine *e, const struct disk *d, uint64_t epoch)
+{
+    _cleanup_free_ char *before = owner_live_path(e, d, epoch - 1);
+    _cleanup_free_ char *after = owner_live_path(e, d, epoch + 1);
+
+    e->io->ops->map_unlink(e->io, before);
+    e->io->ops->map_unlink(e->io, after);
+}
+
 int recover_owners(struct engine *e, const uint8_t boot_id[16], uint8_t ret_nonce[16],
                    struct error **err)
 {
@@ -56,15 +66,20 @@ int recover_owners(struct engine *e, const uint8_t boot_id[16], uint8_t ret_nonc
     for (unsigned i = 0; r == 0 && i < e->disk_count; i++) {
         struct disk *d = &e->disks[i];
 
-        r = owner_recover(e, d, start, s.disks[i].map_epoch,
-                          s.disks[i].flags & SUPER_DISK_ALL_MISSING, ret_nonce, &d->owner);
+        enum owner_absent absent = s.mode != MODE_OWNER_HYD && d->layer_count == 0
+                                       ? OWNER_ABSENT_HERE
+                                   : s.disks[i].flags & SUPER_DISK_ALL_MISSING
+                                       ? OWNER_ABSENT_MISSING
+                                       : OWNER_ABSENT_LAYERS;
+
+        r = owner_recover(e, d, start, s.disks[i].map_epoch, absent, ret_nonce, &d->owner);
         if (r < 0)
             error_set(err, r == -ENOENT ? EBADMSG : -r,
                       "disk %s: the map or activity log in %s is damaged or missing (%s); restore "
                       "it", d->name, d->folder, strerror(-r));
-        if (r == 0 && s.mode == MODE_OWNER)
-            owner_completed(d->owner);
     }
+    for (unsigned i = 0; r == 0 && i < e->disk_count; i++)
+        remove_strays(e, &e->disks[i], s.disks[i].map_epoch);
     if (r == 0)
         log_info("%s: goes on after an engine that was %s", e->store, words[start]);
     return r;

@@ -101,7 +101,7 @@ void flight_land(struct sim *s, struct sim_flight **at);
 
 /* ---- simmap.c: mapped files ---- */
 
-int sim_map(struct io *io, const char *path, size_t size, bool create, void **ret_base);
+int sim_map(struct io *io, const char *path, size_t size, size_t reserve, void **ret_base);
 void sim_unmap(struct io *io, void *base, size_t size);
 void sim_map_drop(struct io *io, void *base, size_t size);
 int sim_map_unlink(struct io *io, const char *path);

@@ -31,8 +31,9 @@ static void forget(struct shared *x)
     x->path = NULL;
 }
 
-int sim_map(struct io *io, const char *path, size_t size, bool create, void **ret_base)
+int sim_map(struct io *io, const char *path, size_t size, size_t reserve, void **ret_base)
 {
+    bool create = reserve > 0;
     struct sim *s = sim_of(io);
     struct shared *x = find(s, path);
 
