@@ -106,10 +106,11 @@ static int pend(uint64_t offset, uint64_t length, unsigned flags, void *context)
     return r;
 }
 
-/* May an interrupted delta be gone on with?  Of a compare or a push nobody knows what it lacks. */
+/* May an interrupted delta be gone on with?  Of a push nobody knows what it lacks; in a compare what
+ * was not looked at yet is pending like anything else. */
 static bool is_usable(const struct layer *loading)
 {
-    return loading && !loading->compare && !loading->push;
+    return loading && !loading->push;
 }
 
 /* Whole pending blocks inside a zero extent need no source. */

@@ -27,8 +27,8 @@ routes = set(run(daemon_program, "--dump-routes", quiet=True).splitlines())
 same(described, routes, "docs/api.yaml and the routes")
 
 states = run(daemon_program, "--dump-states", quiet=True)
-check(states == (source / "docs/STATES.md").read_text(),
-      "docs/STATES.md is what slipwayd --dump-states prints")
+check((source / "docs/STATES.md").read_text().startswith(states),
+      "docs/STATES.md begins with what slipwayd --dump-states prints")
 
 
 def refs(node):
