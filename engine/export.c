@@ -82,6 +82,8 @@ static int open_locked(struct engine *e, const char *name, struct export *x)
     x->disk = disk_name[0] ? engine_disk(e, disk_name) : &e->disks[0];
     if (!x->disk)
         return -ENOENT;
+    if (store_mode_is_owner(e->mode) && e->flipping)
+        return -ESHUTDOWN;
     if (store_mode_is_owner(e->mode) && gen == NO_GENERATION) {
         x->ops = &export_owner_ops;
         e->owner_opens++;

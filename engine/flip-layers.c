@@ -8,14 +8,22 @@
 #include "engine/lock.h"
 #include "engine/recover.h"
 
-static int check_no_clients(struct engine *e, struct error **err)
+/* None is there, and none comes until let_clients_in(). */
+static int keep_clients_out(struct engine *e, struct error **err)
 {
     LOCK_FOR_SCOPE(&e->lock);
     for (const struct export *x = e->exports; x; x = x->next)
         if (x->ops == &export_owner_ops)
             return error_set(err, EBUSY, "a client still uses disk %s of %s; stop the VM first",
                              x->disk->name, e->store);
+    e->flipping = true;
     return 0;
+}
+
+static void let_clients_in(struct engine *e)
+{
+    LOCK_FOR_SCOPE(&e->lock);
+    e->flipping = false;
 }
 
 /* Who fetches for the old epoch must have ended before its masks go. */
@@ -67,20 +75,21 @@ int owner_add_layers(struct engine *e, struct layer *layers[DISKS_MAX],
                      int (*change)(struct super *, void *), void *context, struct error **err)
 {
     struct owner_begin begins[DISKS_MAX] = {0};
-    int r = check_no_clients(e, err);
+    int r = keep_clients_out(e, err);
 
     if (r < 0)
         return r;
     HOLD_FOR_SCOPE(&e->epoch_lock);
     r = fill_begins(e, layers, begins, err);
-    if (r < 0)
-        return r;
-    stop_hydrators(e);
-    r = finish_old(e, err);
+    if (r == 0)
+        stop_hydrators(e);
+    if (r == 0)
+        r = finish_old(e, err);
     if (r == 0)
         r = flip_commit(e, begins, change, context, err);
     /* Also after a failure: then it is the old epoch that goes on. */
     if (e->mode == MODE_OWNER_HYD && !e->failed && recover_hydrators(e, r < 0 ? NULL : err) < 0)
         r = r < 0 ? r : -EIO;
+    let_clients_in(e);
     return r;
 }

@@ -159,6 +159,7 @@ static void publish(struct root_flip *x)
         if (!x->missing)
             owner_completed(d->owner);
     }
+    e->flipping = false;
     e->mode = x->missing ? MODE_OWNER_HYD : MODE_OWNER;
     e->cur_gen = e->super.current.cur_gen;
     pthread_cond_broadcast(&e->changed);

@@ -272,6 +272,48 @@ static void a_sealed_draft_is_dirty_after_the_flip(void **state)
     assert_int_equal(byte, 'b');
 }
 
+static int next_generation(struct super *s, void *context)
+{
+    s->cur_gen++;
+    return 0;
+}
+
+/* As a draft over the owner does when it is sealed. */
+static void layers_on_top_of_an_owner(void **state)
+{
+    struct layer *layers[DISKS_MAX] = {0};
+    struct disk *d = &f->engine->disks[0];
+    struct layer_params params = {.gen = 1, .disk_size = mem_sizes[0], .snapshot = ""};
+    struct io *io = sim_io(f->sim);
+    _cleanup_free_ char *stem = disk_layer_stem(d, 1);
+
+    assert_int_equal(flip_instant(final_point(), -1, NULL), 0);
+    put(0, 4, 0, 4096);
+    put(1, 4, 512, 512);
+    assert_int_equal(layer_create(io, stem, &params, &layers[0]), 0);
+    layers[0]->local = true;
+    memset(want[0] + BLOCK_SIZE, 'd', BLOCK_SIZE);
+    assert_int_equal(io_write(io, layers[0]->read_fd, want[0] + BLOCK_SIZE, BLOCK_SIZE, BLOCK_SIZE,
+                              false), 0);
+    layer_set_state(layers[0], 1, BLOCK_DATA);
+    layer_set_state(layers[0], 2, BLOCK_ZERO);
+    memset(want[0] + 2 * BLOCK_SIZE, 0, BLOCK_SIZE);
+    assert_int_equal(layer_seal(layers[0]), 0);
+    assert_int_equal(io->ops->sync_dir(io, d->folder), 0);
+    assert_int_equal(owner_add_layers(f->engine, layers, next_generation, NULL, NULL), 0);
+    layer_unref(layers[0]);
+    assert_int_equal(f->engine->mode, MODE_OWNER_HYD);
+    put(0, 6, BLOCK_SIZE + 4096, 512);
+    assert_int_equal(owner_flush(owner(0)), 0);
+    power_loss(SIM_LOSE_ALL);
+    assert_true(owner_is_dirty(owner(0), 0, 1) && owner_is_dirty(owner(0), 0, 2));
+    assert_true(owner_is_dirty(owner(1), 0, 0));
+    assert_reads();
+    keeper_round(f->engine, true);
+    assert_int_equal(f->engine->mode, MODE_OWNER);
+    assert_reads();
+}
+
 static void a_bitmap_that_begins_elsewhere_is_refused(void **state)
 {
     _cleanup_error_ struct error *err = NULL;
@@ -325,6 +367,7 @@ int main(void)
         TEST(a_clean_end_needs_no_live_file),
         TEST(a_failed_flush_is_remembered),
         TEST(a_sealed_draft_is_dirty_after_the_flip),
+        TEST(layers_on_top_of_an_owner),
         TEST(a_bitmap_that_begins_elsewhere_is_refused),
         TEST(a_token_takes_effect_once),
         TEST(trim_takes_whole_sub_blocks_only),
