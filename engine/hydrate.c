@@ -156,16 +156,22 @@ static int need_local(struct hydrator *h, uint64_t first, uint64_t end)
     int r = 0;
 
     while (r == 0 && first < end) {
-        uint64_t block = first++;
-        uint32_t bytes;
+        uint64_t run = first;
 
-        if (hydrate_from(h, block) != OWNER_FROM_LAYER)
+        while (run < end && run - first < HYDRATE_BLOCKS &&
+               hydrate_from(h, run) == OWNER_FROM_LAYER)
+            run++;
+        if (run == first) {
+            first++;
             continue;
-        r = owner_hydrate_local(h->owner, block, 1);
-        bytes = r == 0 ? disk_block_length(h->disk, block) : 0;
+        }
+        r = owner_hydrate_local(h->owner, first, (uint32_t)(run - first));
         lock_take(&h->lock);
-        hydrate_count_locked(h, &h->counters.local_bytes, bytes);
+        if (r == 0)
+            hydrate_count_locked(h, &h->counters.local_bytes,
+                                 MIN(run * BLOCK_SIZE, h->disk->size) - first * BLOCK_SIZE);
         lock_release(&h->lock);
+        first = run;
     }
     return r;
 }

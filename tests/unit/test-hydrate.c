@@ -235,7 +235,7 @@ static void layers_serve_while_the_source_is_lost(void **state)
     in_layer[3] = in_layer[4] = true;
     hydrator_source_lost(h);
     assert_int_equal(hydrator_need(h, 3, 4), 0);
-    assert_int_equal(local_calls, 2);
+    assert_int_equal(local_calls, 1);
     assert_int_equal(hydrator_need(h, 3, 5), -EIO);
     assert_int_equal(status().local_bytes, 2 * BLOCK_SIZE);
 }
