@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import time
+from pathlib import Path
 
 import nbd
 
@@ -49,6 +50,7 @@ class Engine:
         self.store = work / name
         self.process = None
         self.io = None  # SLIPWAY_IO
+        self.options = [f"live={work / (name + '-live')}"]  # of the plugin
         self.faults = None  # lines for tests/tools/faults.c, by fault()
         words = [f"{disk}={work / (name + '-' + disk)}.raw:{size}" for disk, size in disks.items()]
         run(build / "engine" / "slipway-store", "create", self.store, name, *words)
@@ -64,7 +66,7 @@ class Engine:
         (self.store / "control.sock").unlink(missing_ok=True)
         (self.store / "nbd.sock").unlink(missing_ok=True)
         self.process = start("nbdkit", "-f", "-U", self.store / "nbd.sock", PLUGIN,
-                             f"store={self.store}", env=environment)
+                             f"store={self.store}", *self.options, env=environment)
         wait_until(lambda: self.process.poll() is not None or
                    (listening(self.store / "control.sock") and
                     listening(self.store / "nbd.sock")), "the engine's sockets", pause=0.01)
@@ -165,13 +167,33 @@ class Source:
         self.stats = work / f"src{Source.count}.stats"
         if str(image).endswith(".qcow2"):
             words = ["qemu-nbd", "-r", "-t", "-e", "8", "-k", self.socket, "-f", "qcow2"]
-            self.process = start(*words, *(["-B", bitmap] if bitmap else []), image)
+            self.command = [*words, *(["-B", bitmap] if bitmap else []), image]
         else:
             options = [word for word in filters if "=" in word]
             names = [f"--filter={word}" for word in filters if "=" not in word]
-            self.process = start("nbdkit", "-f", "-r", "-U", self.socket, "--filter=stats", *names,
-                                 "file", image, f"statsfile={self.stats}", *options)
+            self.command = ["nbdkit", "-f", "-r", "-U", self.socket, "--filter=stats", *names,
+                            "file", image, f"statsfile={self.stats}", *options]
+        self.start()
+
+    def start(self):
+        """Again, at the same place, after stop() or kill()."""
+        self.socket.unlink(missing_ok=True)
+        self.process = start(*self.command)
         wait_until(lambda: listening(self.socket), "the source's socket", pause=0.02)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def freeze(self):
+        """It keeps its connections and answers nothing, in none of its threads."""
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        self.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+                               for task in tasks.iterdir()), "it to stand still", pause=0.01)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
 
     def request(self):
         disk = {"name": self.disk, "uri": nbd_uri(self.socket)}
