@@ -191,7 +191,8 @@ static int open_layers(struct disk *d, const struct super_disk *s, enum store_mo
     return 0;
 }
 
-/* A layer that was being loaded when the engine ended; an unusable one is simply not taken up. */
+/* A layer that was being loaded when the engine ended, or was sealed and not committed; an unusable
+ * one is simply not taken up. */
 static void open_loading(struct disk *d, uint64_t gen)
 {
     _cleanup_free_ char *stem = disk_layer_stem(d, gen);
@@ -199,7 +200,7 @@ static void open_loading(struct disk *d, uint64_t gen)
 
     if (layer_open(d->io, stem, d->size, &l) < 0)
         return;
-    if (l->gen == gen && l->phase == LAYER_LOADING)
+    if (l->gen == gen && l->phase != LAYER_PARTIAL)
         d->loading = l;
     else
         layer_unref(l);
