@@ -21,6 +21,7 @@ struct disk {
     struct map *map;      /* INIT only */
     struct owner *owner;  /* owner modes only */
     bool target_empty;    /* INIT: what was not written reads zero */
+    bool preseed;         /* INIT: the target holds an old copy */
 
     /* Guarded by engine->lock: */
     struct layer *layers[LAYERS_MAX + 2]; /* sealed, oldest first, as in the superblock */

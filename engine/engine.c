@@ -213,7 +213,8 @@ static int open_map(struct disk *d, const struct super_disk *s, struct error **e
 
     if (r < 0)
         return part_failure(r, path, err);
-    d->target_empty = s->flags & SUPER_DISK_EMPTY;
+    d->target_empty = s->flags & SUPER_DISK_EMPTY || plant(PLANT_PRESEED_IS_EMPTY);
+    d->preseed = s->flags & SUPER_DISK_PRESEED;
     return 0;
 }
 

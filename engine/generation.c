@@ -111,7 +111,7 @@ static int root_initial_done(struct super *root, void *context)
     for (unsigned i = 0; i < root->disk_count; i++) {
         root->disks[i].base_gen = 0;
         root->disks[i].map_epoch = 0;
-        root->disks[i].flags &= (uint8_t)~SUPER_DISK_EMPTY;
+        root->disks[i].flags &= (uint8_t)~(SUPER_DISK_EMPTY | SUPER_DISK_PRESEED);
     }
     return 0;
 }

@@ -35,6 +35,7 @@ enum plant {
     PLANT_LOAD_NO_ZERO,          /* what an initial push never wrote is not zeroed */
     PLANT_LOAD_FLUSH_PAGES_ONLY, /* a push's flush syncs data only when pages changed */
     PLANT_LOAD_NO_CHECKPOINT,    /* an initial push is committed before its data is durable */
+    PLANT_PRESEED_IS_EMPTY,      /* a target with an old copy is taken for one full of zeros */
     PLANT_MAX
 };
 

@@ -49,7 +49,7 @@ struct puller {
     struct reader *reader;
     struct ring *ring;
     uint8_t *memory;
-    uint8_t *scratch; /* one block of the view that is compared with */
+    uint8_t *scratch; /* PULL_CHUNK: what is compared with, of the view or the target */
     struct pull_buf bufs[PULL_DEPTH + PULL_SMALL_DEPTH];
     struct pull_buf *free, *free_small, *ready, *settled;
     struct pull_buf *held;  /* a read that the source's limit keeps back */
@@ -248,6 +248,35 @@ static int fail_local(struct pull *p, int code, const char *what)
     return pull_fail(p, code, sentence);
 }
 
+/* What the target holds where the buffer is of; a medium that cannot be read holds nothing. */
+static int read_old_copy(struct puller *q, const struct pull_buf *buf, bool *ret_readable)
+{
+    struct target *t = &q->pull->disk->target;
+    uint32_t direct = (uint32_t)round_down(buf->length, t->alignment);
+    int r = direct ? io_read(t->io, t->fd, q->scratch, direct, buf->offset) : 0;
+
+    if (r == -EINVAL) { /* what is left of a read that ended short need not be aligned */
+        direct = 0;
+        r = 0;
+    }
+    if (r == 0 && direct < buf->length)
+        r = io_read(t->io, t->buffered_fd, q->scratch + direct, buf->length - direct,
+                    buf->offset + direct);
+    *ret_readable = r == 0;
+    return r == -EIO ? 0 : r;
+}
+
+static int holds_already(struct puller *q, struct pull_buf *buf, uint32_t i, const void *data,
+                         const uint8_t digest[DIGEST_SIZE])
+{
+    struct pull *p = q->pull;
+    uint64_t block = buf->offset / BLOCK_SIZE + i;
+
+    if (p->compare)
+        return view_holds(p->compare, p->disk, block, data, digest, p->compare_bytes, q->scratch);
+    return memcmp(q->scratch + i * BLOCK_SIZE, data, disk_block_length(p->disk, block)) == 0;
+}
+
 /* Decides what each block of the buffer is and takes its digest. */
 static int classify(struct puller *q, struct pull_buf *buf)
 {
@@ -255,7 +284,8 @@ static int classify(struct puller *q, struct pull_buf *buf)
     uint8_t digests[CHUNK_BLOCKS][DIGEST_SIZE];
     uint64_t first = buf->offset / BLOCK_SIZE;
     uint32_t count = (uint32_t)div_up(buf->length, BLOCK_SIZE);
-    int r = 0;
+    bool compare = p->compare != NULL;
+    int r = p->preseed ? read_old_copy(q, buf, &compare) : 0;
 
     for (uint32_t i = 0; r == 0 && i < count; i++) {
         uint8_t *data = buf->data + i * BLOCK_SIZE;
@@ -263,20 +293,18 @@ static int classify(struct puller *q, struct pull_buf *buf)
 
         digest_block(data, length, digests[i]);
         buf->states[i] = is_zero(data, length) ? BLOCK_ZERO : BLOCK_DATA;
-        if (p->compare) {
-            r = view_holds(p->compare, p->disk, first + i, data, digests[i], p->compare_bytes,
-                           q->scratch);
-            if (r == 1)
-                buf->states[i] = BLOCK_UNCHANGED;
-            r = MIN(r, 0);
-        }
+        if (compare)
+            r = holds_already(q, buf, i, data, digests[i]);
+        if (r == 1)
+            buf->states[i] = BLOCK_UNCHANGED;
+        r = MIN(r, 0);
     }
     if (r == 0 && p->layer)
         r = layer_write_digests(p->layer, first, digests[0], count);
     else if (r == 0)
         r = io_write(p->disk->io, p->disk->digest_fd, digests, count * DIGEST_SIZE,
                      first * DIGEST_SIZE, false);
-    return r < 0 ? fail_local(p, -r, "writing digests or reading the mirror") : 0;
+    return r < 0 ? fail_local(p, -r, "writing digests or reading what is here") : 0;
 }
 
 static void write_finished(struct ring_op *op, int result)
@@ -465,7 +493,7 @@ static int puller_allocate(struct puller *q)
     struct ring_buffers buffers = {.size = BUFFER_BYTES};
     uint8_t *next;
 
-    q->memory = mmap(NULL, BUFFER_BYTES + BLOCK_SIZE, PROT_READ | PROT_WRITE,
+    q->memory = mmap(NULL, BUFFER_BYTES + PULL_CHUNK, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (q->memory == MAP_FAILED) {
         q->memory = NULL;
@@ -513,7 +541,7 @@ void puller_free(struct puller *q)
             break;
     ring_free(q->ring);
     if (q->memory)
-        munmap(q->memory, BUFFER_BYTES + BLOCK_SIZE);
+        munmap(q->memory, BUFFER_BYTES + PULL_CHUNK);
     free(q);
 }
 

@@ -26,6 +26,7 @@ struct pull {
     struct layer *layer;  /* NULL: into the target, by disk->map */
     struct view *compare; /* not NULL: blocks equal to this view are left out of the layer */
     bool compare_bytes;   /* ... by their bytes, not by the digests that were kept */
+    bool preseed;         /* into the target: blocks that it holds already are not written */
     bool allocate_ahead;  /* reserve space in front of the writes */
     struct limits *limits; /* NULL: none */
 

@@ -186,6 +186,10 @@ static int make_target(struct creation *c, unsigned i, struct error **err)
     struct store_disk *d = &c->vm->disks[i];
     int fd, r;
 
+    if (d->preseed)
+        return error_set(err, ENOENT,
+                         "target %s of disk %s does not exist, so it holds no old copy; name the "
+                         "one that does, or leave --preseed out", d->target, d->name);
     if (d->size == 0)
         return error_set(err, ENOENT,
                          "target %s of disk %s does not exist; give its size (%s=%s:SIZE) to have "
@@ -268,7 +272,7 @@ static int make_disk_folder(struct creation *c, unsigned i)
     sd->size = d->size;
     sd->base_gen = NO_GENERATION;
     sd->map_epoch = 1;
-    sd->flags = c->target_made[i] ? SUPER_DISK_EMPTY : 0;
+    sd->flags = c->target_made[i] ? SUPER_DISK_EMPTY : d->preseed ? SUPER_DISK_PRESEED : 0;
     if (r < 0)
         return r;
     fd = c->io->ops->open(c->io, digest_path, IO_CREATE);

@@ -13,6 +13,7 @@ struct store_disk {
     char name[DISK_NAME_MAX + 1];
     char *target;
     uint64_t size; /* bytes */
+    bool preseed;  /* store_create(): the target holds an old copy of the disk */
 };
 
 struct store_vm {
@@ -36,6 +37,6 @@ int store_vm_read(struct io *io, const char *store, struct store_vm *ret_vm, str
 
 /*
  * T1.  size 0 in vm->disks[i]: that of the existing target.  Targets that do not exist are made as
- * sparse files.  On failure nothing is left behind.
+ * sparse files; a preseeded one must exist.  On failure nothing is left behind.
  */
 int store_create(struct io *io, const char *store, struct store_vm *vm, struct error **err);

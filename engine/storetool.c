@@ -44,17 +44,19 @@ static int parse_disk(const char *text, struct store_disk *d, struct error **err
 static int create(int argc, char **argv, struct error **err)
 {
     struct store_vm vm = {0};
-    int r = 0;
+    bool preseed = argc > 2 && strcmp(argv[2], "--preseed") == 0;
+    int r = 0, first = preseed ? 3 : 2;
 
-    if (argc < 3 || argc - 2 > DISKS_MAX)
-        return error_set(err, EINVAL, "usage: slipway-store create STORE NAME DISK=TARGET:SIZE... "
-                                      "(1 to %d disks)", DISKS_MAX);
+    if (argc <= first || argc - first > DISKS_MAX)
+        return error_set(err, EINVAL, "usage: slipway-store create STORE NAME [--preseed] "
+                                      "DISK=TARGET:SIZE... (1 to %d disks)", DISKS_MAX);
     vm.name = str_dup(argv[1]);
-    for (int i = 2; r == 0 && i < argc; i++) {
-        r = parse_disk(argv[i], &vm.disks[i - 2], err);
+    for (int i = 0; r == 0 && first + i < argc; i++) {
+        r = parse_disk(argv[first + i], &vm.disks[i], err);
+        vm.disks[i].preseed = preseed;
         vm.disk_count++;
-        for (int k = 0; r == 0 && k < i - 2; k++)
-            if (strcmp(vm.disks[k].name, vm.disks[i - 2].name) == 0)
+        for (int k = 0; r == 0 && k < i; k++)
+            if (strcmp(vm.disks[k].name, vm.disks[i].name) == 0)
                 r = error_set(err, EINVAL, "disk '%s' is named twice", vm.disks[k].name);
     }
     if (r == 0)

@@ -74,7 +74,7 @@ static int decode_disk(const uint8_t *p, struct super_disk *d)
     if (d->size == 0 || d->size % SECTOR || d->size > DISK_SIZE_MAX)
         return -EBADMSG;
     if (d->layer_count > LAYERS_MAX + 1 ||
-        d->flags & ~(SUPER_DISK_EMPTY | SUPER_DISK_ALL_MISSING))
+        d->flags & ~(SUPER_DISK_EMPTY | SUPER_DISK_ALL_MISSING | SUPER_DISK_PRESEED))
         return -EBADMSG;
     for (int i = 0; i < LAYERS_MAX + 1; i++)
         d->layers[i] = get_u64(p + 56 + 8 * i);

@@ -161,10 +161,8 @@ static int initial_zero(uint64_t offset, uint64_t length, unsigned flags, void *
         if (block >= end)
             break;
         if (!d->target_empty) {
-            uint64_t bytes = MIN(run * BLOCK_SIZE, d->size) - block * BLOCK_SIZE;
-
-            r = io_zero(d->io, d->target.fd, block * BLOCK_SIZE, bytes,
-                        d->target.block_device ? IO_ZERO_KEEP : IO_ZERO_PUNCH);
+            r = target_clear(&d->target, d->size, block * BLOCK_SIZE,
+                             MIN(run * BLOCK_SIZE, d->size) - block * BLOCK_SIZE);
             if (r < 0)
                 return r;
         }
@@ -342,7 +340,8 @@ int sync_prepare(struct sync *s, struct error **err)
         pull_init(&sd->pull, sd->disk, l, l && l->compare ? s->base : NULL);
         sd->pull.compare_bytes = s->request.compare_bytes;
         sd->pull.limits = s->engine->limits;
-        sd->pull.allocate_ahead = !(l && l->compare) && sd->reader->ops->has_allocation(sd->reader);
+        sd->pull.preseed = s->initial && sd->disk->preseed;
+        sd->pull.allocate_ahead = !(l && l->compare) && !sd->pull.preseed && sd->reader->ops->has_allocation(sd->reader);
         sd->pull_ready = true;
     }
     if (r == 0)
@@ -409,8 +408,11 @@ void sync_progress(const struct sync *s, struct progress_report *p)
         const struct sync_disk *sd = &s->disks[i];
 
         p->total_bytes += sd->wanted_bytes;
-        if (sd->pull_ready)
-            p->done_bytes += atomic_load(&sd->pull.done_bytes);
+        if (!sd->pull_ready)
+            continue;
+        p->done_bytes += atomic_load(&sd->pull.done_bytes);
+        p->written_bytes += atomic_load(&sd->pull.written_bytes);
+        p->same_bytes += atomic_load(&sd->pull.same_bytes);
     }
 }
 

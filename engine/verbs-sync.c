@@ -36,11 +36,12 @@ static json_t *pass_json(const struct sync_disk *sd)
 {
     const struct pull *p = &sd->pull;
 
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:f}", "disk", sd->disk->name, "bytes",
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:f}", "disk", sd->disk->name, "bytes",
                      (json_int_t)atomic_load(&p->read_bytes), "written_bytes",
                      (json_int_t)atomic_load(&p->written_bytes), "zero_bytes",
                      (json_int_t)(sd->zero_bytes + atomic_load(&p->zero_bytes)), "changed_bytes",
-                     (json_int_t)(sd->changed_bytes - atomic_load(&p->same_bytes)), "seconds",
+                     (json_int_t)(sd->changed_bytes - atomic_load(&p->same_bytes)), "same_bytes",
+                     (json_int_t)atomic_load(&p->same_bytes), "seconds",
                      (double)sd->nanoseconds / 1e9);
 }
 

@@ -44,9 +44,10 @@ void report_progress(const struct progress_report *p, void *context)
     c->last_event_ns = now;
     rate = meter_rate(&c->meter, now, p->done_bytes);
     left = p->total_bytes > p->done_bytes ? (double)(p->total_bytes - p->done_bytes) : 0;
-    event = json_pack("{s:s, s:s, s:I, s:I, s:f}", "event", "progress", "phase", p->phase,
+    event = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:f}", "event", "progress", "phase", p->phase,
                       "done_bytes", (json_int_t)p->done_bytes, "total_bytes",
-                      (json_int_t)p->total_bytes, "rate_bytes_s", rate);
+                      (json_int_t)p->total_bytes, "written_bytes", (json_int_t)p->written_bytes,
+                      "same_bytes", (json_int_t)p->same_bytes, "rate_bytes_s", rate);
     json_object_set_new(event, "eta_s", rate > 0 ? json_real(left / rate) : json_null());
     c->event(event, c->context);
     json_decref(event);

@@ -103,6 +103,7 @@ int engine_publish_locked(struct engine *engine);
 struct progress_report {
     const char *phase; /* "map", "copy", "seal", "fold" */
     uint64_t done_bytes, total_bytes;
+    uint64_t written_bytes, same_bytes; /* copy: stored; here already and left alone */
 };
 typedef void progress_fn(const struct progress_report *report, void *context);
 

@@ -10,7 +10,8 @@
 const char engine_usage[] =
     "Usage: slipway engine VERB STORE [OPTION...]\n"
     "\n"
-    "  create STORE --disk NAME=TARGET[:SIZE]... [--name VM]   make a store for a VM's disks\n"
+    "  create STORE --disk NAME=TARGET[:SIZE]... [--name VM] [--preseed]\n"
+    "                                         make a store for a VM's disks\n"
     "  serve STORE [--nbd-socket PATH] [--live DIR] [--source-wait SECONDS] [--accept-loss]\n"
     "                                         run the engine in the foreground (NBD and control)\n"
     "  sync STORE NAME=NBD-URI... [--bitmap NAME=CONTEXT]... [--snapshot ID]\n"
@@ -51,6 +52,7 @@ enum {
     OPT_SNAPSHOT,
     OPT_COMPARE,
     OPT_BYTES,
+    OPT_PRESEED,
     OPT_CONNECTIONS,
     OPT_GRACE,
     OPT_DATA,
@@ -80,6 +82,7 @@ static const struct option long_options[] = {
     {"snapshot", required_argument, NULL, OPT_SNAPSHOT},
     {"compare", no_argument, NULL, OPT_COMPARE},
     {"bytes", no_argument, NULL, OPT_BYTES},
+    {"preseed", no_argument, NULL, OPT_PRESEED},
     {"connections", required_argument, NULL, OPT_CONNECTIONS},
     {"grace", required_argument, NULL, OPT_GRACE},
     {"sample", required_argument, NULL, OPT_SAMPLE},
@@ -164,6 +167,9 @@ static int take_option(struct engine_args *a, int option, const char *value, str
         return 0;
     case OPT_COMPARE:
         a->compare = true;
+        return 0;
+    case OPT_PRESEED:
+        a->preseed = true;
         return 0;
     case OPT_BYTES:
         a->compare_bytes = true;

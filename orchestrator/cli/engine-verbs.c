@@ -142,6 +142,7 @@ int engine_verb_create(const struct engine_args *a, struct error **err)
         r = split_target(a->disks[i].value, &paths[i], &specs[i].size);
         specs[i].name = a->disks[i].name;
         specs[i].target = paths[i];
+        specs[i].preseed = a->preseed;
     }
     if (r < 0)
         error_set_errno(err, -r, "cannot make the store %s", a->store);
@@ -311,15 +312,16 @@ static json_t *sync_request(const struct engine_args *a)
 
 static void print_pass(const json_t *p)
 {
-    char bytes[32], zero[32], changed[32], rate[32];
+    char bytes[32], zero[32], changed[32], written[32], rate[32];
     double seconds = json_number_value(json_object_get(p, "seconds"));
     uint64_t read = (uint64_t)number(p, "bytes");
 
-    printf("  %-12s %s copied, %s zero, %s changed, %.1f s",
+    printf("  %-12s %s copied, %s zero, %s changed, %s written, %.1f s",
            json_string_value(json_object_get(p, "disk")),
            str_from_bytes(read, bytes, sizeof(bytes)),
            str_from_bytes((uint64_t)number(p, "zero_bytes"), zero, sizeof(zero)),
-           str_from_bytes((uint64_t)number(p, "changed_bytes"), changed, sizeof(changed)), seconds);
+           str_from_bytes((uint64_t)number(p, "changed_bytes"), changed, sizeof(changed)),
+           str_from_bytes((uint64_t)number(p, "written_bytes"), written, sizeof(written)), seconds);
     if (seconds > 0 && read > 0)
         printf(", %s/s", str_from_bytes((uint64_t)((double)read / seconds), rate, sizeof(rate)));
     putchar('\n');

@@ -40,6 +40,7 @@ struct engine_args {
     double source_wait_s;        /* < 0: the engine's default */
     double grace_s;              /* < 0: the engine's default */
     long connections;            /* 0: the engine's default */
+    bool preseed;                /* create: the targets hold old copies */
     bool compare;
     bool compare_bytes;          /* sync: compare bytes, not digests */
     double sample_percent;       /* verify */

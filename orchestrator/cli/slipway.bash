@@ -11,7 +11,7 @@ _slipway_engine() {
     local words="--json --help"
 
     case ${COMP_WORDS[2]} in
-    create) words+=" --disk --name" ;;
+    create) words+=" --disk --name --preseed" ;;
     serve) words+=" --nbd-socket --live --source-wait --accept-loss" ;;
     sync) words+=" --bitmap --snapshot --compare --bytes --connections" ;;
     verify) words+=" --sample" ;;

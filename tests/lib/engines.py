@@ -55,6 +55,14 @@ class Engine:
         words = [f"{disk}={work / (name + '-' + disk)}.raw:{size}" for disk, size in disks.items()]
         run(build / "engine" / "slipway-store", "create", self.store, name, *words)
 
+    @classmethod
+    def of(cls, store):
+        """The engine of a store that is there already."""
+        engine = cls.__new__(cls)
+        engine.store = store
+        engine.process = engine.io = engine.faults = None
+        return engine
+
     def target(self, disk):
         return work / f"{self.store.name}-{disk}.raw"
 

@@ -718,6 +718,28 @@ void model_free(struct model *m)
     free(m);
 }
 
+/* Every other one begins with targets that hold old copies, cut or with other things behind. */
+static void make_old_copies(struct model *m, uint64_t seed, struct store_vm *vm)
+{
+    struct random r = {seed};
+
+    if (random_once_in(&r, 2))
+        return;
+    for (unsigned d = 0; d < MEM_DISKS; d++) {
+        uint64_t length = mem_sizes[d] + 512 * random_below(&r, 3);
+        _cleanup_free_ uint8_t *old = mem_new(1, length);
+        _cleanup_free_ char *path = str_format("/target/%s", model_disks[d]);
+
+        memset(old, (int)random_below(&r, 3), length);
+        for (uint64_t at = 0; at < mem_sizes[d]; at += BLOCK_SIZE)
+            if (random_below(&r, 3) > 0)
+                memcpy(old + at, m->source->live[d] + at, MIN(BLOCK_SIZE, mem_sizes[d] - at));
+        sim_put(m->sim, path, old, length);
+        vm->disks[d].preseed = true;
+    }
+    sim_settle(m->sim);
+}
+
 bool model_create(struct model *m, const struct step *step)
 {
     _cleanup_error_ struct error *err = NULL;
@@ -730,6 +752,7 @@ bool model_create(struct model *m, const struct step *step)
         vm.disks[d].target = str_format("/target/%s", model_disks[d]);
         vm.disks[d].size = mem_sizes[d];
     }
+    make_old_copies(m, step->seed ^ 3, &vm);
     sim_set_fault(m->sim, step->fault, step->at);
     r = store_create(sim_io(m->sim), STORE, &vm, &err);
     store_vm_done(&vm);

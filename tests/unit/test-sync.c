@@ -156,6 +156,41 @@ static void a_compare_believes_digests_unless_told_otherwise(void **state)
     assert_int_equal(compared("unknown", false), same - BLOCK_SIZE);
 }
 
+/* As if the store had been made with --preseed over targets that hold `old`. */
+static void put_old_copies(const uint8_t *const old[MEM_DISKS])
+{
+    for (unsigned d = 0; d < MEM_DISKS; d++) {
+        struct disk *disk = &f->engine->disks[d];
+
+        disk->target_empty = false;
+        disk->preseed = true;
+        assert_int_equal(io_write(disk->io, disk->target.buffered_fd, old[d], mem_sizes[d], 0,
+                                  false), 0);
+    }
+}
+
+/* Of an old copy only what differs is written; zeros where it had data are really there. */
+static void an_old_copy_is_written_over_only_where_it_differs(void **state)
+{
+    const uint8_t *old[MEM_DISKS];
+    uint64_t size;
+    int point;
+
+    for (int i = 0; i < 30; i++)
+        memsource_write(f->source, 70 + (uint64_t)i);
+    point = (int)memsource_point(f->source);
+    for (unsigned d = 0; d < MEM_DISKS; d++)
+        old[d] = fixture_bytes(f, point, d);
+    put_old_copies(old);
+    memset(f->source->live[0] + BLOCK_SIZE, 0, BLOCK_SIZE); /* told as a zero extent */
+    f->source->live[0][3 * BLOCK_SIZE] ^= 1;
+    f->source->live[0][mem_sizes[0] - 1] ^= 1;
+    begin("now");
+    assert_int_equal(sync_state.disks[0].pull.written_bytes, BLOCK_SIZE + 3 * 512);
+    assert_int_equal(sync_state.disks[0].pull.same_bytes, 3 * BLOCK_SIZE);
+    assert_memory_equal(sim_file(f->sim, "/target/sda", &size), f->source->live[0], mem_sizes[0]);
+}
+
 static void a_disk_that_shrank_is_refused(void **state)
 {
     _cleanup_error_ struct error *e = NULL;
@@ -204,6 +239,7 @@ int main(void)
         TEST(a_layer_whose_checkpoint_failed_is_dropped),
         TEST(digests_of_another_point_do_not_outlive_a_power_loss),
         TEST(a_compare_believes_digests_unless_told_otherwise),
+        TEST(an_old_copy_is_written_over_only_where_it_differs),
         TEST(a_disk_that_shrank_is_refused),
         TEST(a_delta_that_does_not_fit_is_refused_before_it_begins),
         TEST(layers_that_a_reader_keeps_stop_at_a_limit),
