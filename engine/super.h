@@ -33,7 +33,7 @@ static inline bool store_mode_is_owner(enum store_mode mode)
 
 #define SUPER_DISK_EMPTY 1   /* the target was made by us, empty: what was not written reads zero */
 #define SUPER_DISK_ALL_MISSING 2 /* owner: a map page that was never written means "all missing" */
-#define SUPER_DISK_PRESEED 4   /* init: the target holds an old copy of the disk: compare, then write */
+#define SUPER_DISK_PRESEED 4   /* init: the target holds an old copy of the disk */
 #define SUPER_LOCAL_CHANGES 1 /* a draft was committed: no more deltas from the source */
 #define SUPER_PUSH 4          /* init: clients of the engine bring the copy, no sync does */
 #define SUPER_LATCHED 2       /* owner: what the guest wrote could not be made durable once */

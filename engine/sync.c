@@ -341,7 +341,8 @@ int sync_prepare(struct sync *s, struct error **err)
         sd->pull.compare_bytes = s->request.compare_bytes;
         sd->pull.limits = s->engine->limits;
         sd->pull.preseed = s->initial && sd->disk->preseed;
-        sd->pull.allocate_ahead = !(l && l->compare) && !sd->pull.preseed && sd->reader->ops->has_allocation(sd->reader);
+        sd->pull.allocate_ahead = !(l && l->compare) && !sd->pull.preseed &&
+                                  sd->reader->ops->has_allocation(sd->reader);
         sd->pull_ready = true;
     }
     if (r == 0)

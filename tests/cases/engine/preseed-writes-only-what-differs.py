@@ -33,7 +33,7 @@ run("fallocate", "--punch-hole", "-o", 2 * MIB, "-l", 4 * MIB, image)
 store = work / "vm"
 said = run(SLIPWAY, "engine", "create", work / "no", "--preseed", "--disk",
            f"sda={work / 'nothing.raw'}:16M", expect=3)
-check("old copy" in said and not (work / "no").exists(), "a target that is not there is no old copy")
+check("old copy" in said and not (work / "no").exists(), "a missing target is no old copy")
 run(SLIPWAY, "engine", "create", store, "--preseed", "--disk", f"sda={target}:{SIZE}")
 engine = Engine.of(store).start()
 source = Source("sda", image)
