@@ -46,12 +46,14 @@ def listening(path):
 class Engine:
     """A store and the process that serves it; it may be killed and started again."""
 
+    process = None
+    io = None  # SLIPWAY_IO
+    options = ()  # of the plugin
+    faults = None  # lines for tests/tools/faults.c, by fault()
+
     def __init__(self, name="vm", **disks):
         self.store = work / name
-        self.process = None
-        self.io = None  # SLIPWAY_IO
-        self.options = [f"live={work / (name + '-live')}"]  # of the plugin
-        self.faults = None  # lines for tests/tools/faults.c, by fault()
+        self.options = [f"live={work / (name + '-live')}"]
         words = [f"{disk}={work / (name + '-' + disk)}.raw:{size}" for disk, size in disks.items()]
         run(build / "engine" / "slipway-store", "create", self.store, name, *words)
 
@@ -60,7 +62,6 @@ class Engine:
         """The engine of a store that is there already."""
         engine = cls.__new__(cls)
         engine.store = store
-        engine.process = engine.io = engine.faults = None
         return engine
 
     def target(self, disk):
