@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # timeout: 180
-"""A source that dies or hangs fails what needs it, and nothing else; when it is back all goes on."""
+"""A source that dies or hangs fails what needs it and nothing else; then all goes on."""
 
 import errno
 
