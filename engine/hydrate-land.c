@@ -68,11 +68,21 @@ static void landed_locked(struct hydrator *h, struct hydrate_slot *s, int result
     hydrate_queue_failed_locked(h, &s->job, result, false);
 }
 
+/* The background must not pile up in the page cache what a guest's next flush has to wait for. */
+static void write_soon(struct hydrator *h, const struct hydrate_job *job)
+{
+    if (job->kind != HYDRATE_DEMAND)
+        io_write_soon(h->disk->io, h->disk->target.buffered_fd, job->first * BLOCK_SIZE,
+                      job_bytes(h, job));
+}
+
 static void land(struct hydrate_link *k, struct hydrate_slot *s)
 {
     struct hydrator *h = k->hydrator;
     int r = s->error ? 0 : give_runs(h, s);
 
+    if (!s->error)
+        write_soon(h, &s->job);
     HOLD_FOR_SCOPE(&h->lock);
     s->busy = false;
     s->arrived = false;
@@ -119,6 +129,7 @@ bool hydrate_land_local(struct hydrate_link *k)
     if (next != HYDRATE_NEXT_JOB)
         return next == HYDRATE_NEXT_AGAIN;
     r = owner_hydrate_local(h->owner, job.first, job.count);
+    write_soon(h, &job);
     HOLD_FOR_SCOPE(&h->lock);
     h->local_busy = false;
     if (r < 0) {

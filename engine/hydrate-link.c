@@ -346,6 +346,7 @@ int hydrate_link_step(struct hydrate_link *k, enum hydrate_want want)
 
     if (finished(k)) {
         hydrate_link_close(k);
+        madvise(k->memory, HYDRATE_SLOTS * HYDRATE_BYTES, MADV_DONTNEED);
         return HYDRATE_FINISHED;
     }
     if (k->reader && outdated(k))

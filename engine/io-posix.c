@@ -103,6 +103,11 @@ static int posix_allocate(struct io *io, int fd, uint64_t offset, uint64_t lengt
     return errno == ENOSPC ? -ENOSPC : -EOPNOTSUPP;
 }
 
+static void posix_write_soon(struct io *io, int fd, uint64_t offset, uint64_t length)
+{
+    (void)sync_file_range(fd, (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE);
+}
+
 static int posix_truncate(struct io *io, int fd, uint64_t size)
 {
     return ftruncate(fd, (off_t)size) < 0 ? -errno : 0;
@@ -337,6 +342,7 @@ static const struct io_ops posix_ops = {
     .sync_dir = posix_sync_dir,
     .zero = posix_zero,
     .allocate = posix_allocate,
+    .write_soon = posix_write_soon,
     .truncate = posix_truncate,
     .size = posix_size,
     .mkdir = posix_mkdir,

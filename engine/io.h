@@ -39,6 +39,9 @@ struct io_ops {
     int (*zero)(struct io *io, int fd, uint64_t offset, uint64_t length, enum io_zero_how how);
     /* Reserves space for a range without changing what is read; -EOPNOTSUPP is no failure. */
     int (*allocate)(struct io *io, int fd, uint64_t offset, uint64_t length);
+    /* What was written there begins its way to the disk, so that a later fdatasync finds less to do.
+     * A hint: errors show there.  May be NULL. */
+    void (*write_soon)(struct io *io, int fd, uint64_t offset, uint64_t length);
     int (*truncate)(struct io *io, int fd, uint64_t size);
     int (*size)(struct io *io, int fd, uint64_t *ret_size);
     int (*mkdir)(struct io *io, const char *path);
@@ -93,6 +96,12 @@ int io_write(struct io *io, int fd, const void *data, size_t length, uint64_t of
 
 /* Zeroes a range by the cheapest way that works, writing zeros at last. */
 int io_zero(struct io *io, int fd, uint64_t offset, uint64_t length, enum io_zero_how how);
+
+static inline void io_write_soon(struct io *io, int fd, uint64_t offset, uint64_t length)
+{
+    if (io->ops->write_soon)
+        io->ops->write_soon(io, fd, offset, length);
+}
 
 static inline int io_fdatasync(struct io *io, int fd)
 {

@@ -14,7 +14,9 @@
 
 static pthread_mutex_t lab_lock = PTHREAD_MUTEX_INITIALIZER; /* everything here, with threads */
 struct engine engine;
-struct disk disk = {.name = (char *)"sda", .size = SIZE, .blocks = BLOCKS};
+static const struct io_ops no_io;
+static struct io io = {&no_io};
+struct disk disk = {.io = &io, .name = (char *)"sda", .size = SIZE, .blocks = BLOCKS};
 struct map map = {.blocks = BLOCKS};
 struct owner owner = {.engine = &engine, .disk = &disk, .map = &map};
 _Atomic uint16_t missing[BLOCKS];
