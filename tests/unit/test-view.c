@@ -145,6 +145,11 @@ static void extents_cover_the_disk_and_their_zeros_are_zero(void **state)
     view_put(v);
 }
 
+static int ignore_extent(uint64_t offset, uint64_t length, unsigned flags, void *context)
+{
+    return 0;
+}
+
 static void a_revoked_view_refuses(void **state)
 {
     struct view *v = NULL;
@@ -153,6 +158,9 @@ static void a_revoked_view_refuses(void **state)
     assert_int_equal(view_get(e, NO_GENERATION, &v), 0);
     assert_int_equal(engine_flip(e, &(struct flip_request){0}, NULL, NULL, NULL), 0);
     assert_int_equal(view_pread(v, &e->disks[0], &byte, 1, 0), -ESHUTDOWN);
+    /* Holes of the target are another generation's by now. */
+    assert_int_equal(view_extents(v, &e->disks[0], mem_sizes[0], 0, ignore_extent, NULL),
+                     -ESHUTDOWN);
     view_put(v);
     assert_int_equal(view_get(e, NO_GENERATION, &v), -ESHUTDOWN);
 }
