@@ -186,8 +186,8 @@ static int target_extents(struct disk *d, uint64_t length, uint64_t offset,
     return r;
 }
 
-int view_extents(struct view *v, struct disk *d, uint64_t length, uint64_t offset,
-                 int (*fn)(uint64_t, uint64_t, unsigned, void *), void *context)
+static int extents_of_pieces(struct view *v, struct disk *d, uint64_t length, uint64_t offset,
+                             int (*fn)(uint64_t, uint64_t, unsigned, void *), void *context)
 {
     int r = 0;
 
@@ -201,6 +201,18 @@ int view_extents(struct view *v, struct disk *d, uint64_t length, uint64_t offse
         offset += p.length;
         length -= p.length;
     }
+    return r;
+}
+
+int view_extents(struct view *v, struct disk *d, uint64_t length, uint64_t offset,
+                 int (*fn)(uint64_t, uint64_t, unsigned, void *), void *context)
+{
+    int r = -ESHUTDOWN;
+
+    atomic_fetch_add(&v->reading, 1);
+    if (!atomic_load(&v->revoked))
+        r = extents_of_pieces(v, d, length, offset, fn, context);
+    atomic_fetch_sub(&v->reading, 1);
     return r;
 }
 

@@ -39,7 +39,7 @@ int view_pread(struct view *view, struct disk *disk, void *data, uint32_t length
                uint64_t offset);
 
 /* Calls fn for consecutive extents from offset on, covering at least one byte and at most
- * `length`; flags EXTENT_ZERO for what reads as zero and takes no space. */
+ * `length`; flags EXTENT_ZERO for what reads as zero and takes no space.  -ESHUTDOWN: revoked. */
 int view_extents(struct view *view, struct disk *disk, uint64_t length, uint64_t offset,
                  int (*fn)(uint64_t offset, uint64_t length, unsigned flags, void *context),
                  void *context);
