@@ -58,10 +58,14 @@
  *                                                     the time the engine would wait
  * detach       grace_s?: N, token?                    {mode: "detached", already}; needs owner; the engine
  *                                                     then has let go of the targets
- * draft-create name                                   {name, generation}; a writable layer over the latest
- *                                                     generation, exported as <name>/<disk>
+ * draft-create name, generation?: N                   {name, generation}; a writable layer over the latest
+ *                                                     generation, or an older one that is retained,
+ *                                                     exported as <name>/<disk>.  Up to 16 at a time
+ * draft-list   -                                      {drafts: [...]} as in the status object
  * draft-seal   name                                   {generation}; the draft becomes the next generation,
- *                                                     and the mirror follows its source no longer
+ *                                                     and the mirror follows its source no longer.
+ *                                                     EPERM (it stays) when it is not over the latest
+ *                                                     one, EBUSY (it stays) while a sync runs
  * draft-drop   name                                   {}
  * load-begin   snapshot?                              {snapshot, initial: bool, resumed: bool, exports}
  *                                                     opens a push: NBD clients write <disk>+load (load.h);

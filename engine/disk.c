@@ -47,6 +47,7 @@ struct sweep {
     struct disk *disk;
     const struct super_disk *super;
     enum store_mode mode;
+    bool drafts;
     char *names[64]; /* to remove; what does not fit goes at the next start */
     unsigned count;
 };
@@ -75,16 +76,16 @@ static int sweep_name(const char *name, void *context)
     else if (sscanf(name, "al.%llu", &number) == 1)
         wanted = number == s->super->map_epoch && s->mode >= MODE_OWNER_HYD;
     else if (str_starts(name, "draft-"))
-        wanted = false;
+        wanted = !s->drafts;
     if (!wanted && s->count < sizeof(s->names) / sizeof(s->names[0]))
         s->names[s->count++] = str_format("%s/%s", s->disk->folder, name);
     return 0;
 }
 
-int disk_sweep(struct disk *d, const struct super *super)
+int disk_sweep(struct disk *d, const struct super *super, bool drafts)
 {
     struct sweep s = {.disk = d, .super = &super->disks[d->index],
-                      .mode = super->mode};
+                      .mode = super->mode, .drafts = drafts};
     int r = d->io->ops->list(d->io, d->folder, sweep_name, &s);
 
     for (unsigned i = 0; i < s.count; i++) {

@@ -41,10 +41,10 @@ char *disk_map_path(const struct disk *disk, uint64_t epoch);
 /* T2's data sync: target and digests durable. context: struct disk. */
 int disk_sync_target(void *disk);
 
-/* Removes layer and draft files that neither the superblock (`super`) nor `loading` names, and map
- * files of other epochs. */
+/* Removes layer files that neither the superblock (`super`) nor `loading` names, map files of other
+ * epochs, and, at the start of an engine, what is left of `drafts`. */
 struct super;
-int disk_sweep(struct disk *disk, const struct super *super);
+int disk_sweep(struct disk *disk, const struct super *super, bool drafts);
 
 /* Bytes of block `block` (the last one may be short). */
 static inline uint32_t disk_block_length(const struct disk *disk, uint64_t block)

@@ -1,32 +1,139 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/draft.h"
 
+#include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
-#include "base/align.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "engine/generation.h"
+#include "engine/plant.h"
 #include "engine/store.h"
+
+#define LEAVE_S 5 /* a client that just left is still being taken leave of */
+
+/* ---- making ---- */
 
 static char *draft_stem(const struct disk *d, const char *name)
 {
     return str_format("%s/draft-%s", d->folder, name);
 }
 
+struct draft *draft_find_locked(const struct engine *e, const char *name, size_t length)
+{
+    struct draft *dr = e->drafts;
+
+    while (dr && (strlen(dr->name) != length || memcmp(dr->name, name, length) != 0))
+        dr = dr->next;
+    return dr;
+}
+
+static void unlist_locked(struct draft *dr)
+{
+    struct draft **at = &dr->engine->drafts;
+
+    while (*at && *at != dr)
+        at = &(*at)->next;
+    if (*at)
+        *at = dr->next;
+    pthread_cond_broadcast(&dr->engine->changed);
+}
+
+/* The end of one that nobody uses any more. */
 static void draft_free(struct draft *dr, bool unlink_files)
 {
-    for (unsigned i = 0; i < dr->engine->disk_count; i++) {
+    struct engine *e = dr->engine;
+
+    for (unsigned i = 0; i < e->disk_count; i++) {
         struct layer *l = dr->layers[i];
 
         if (l && unlink_files)
             layer_unlink(l->io, l->stem);
         layer_unref(l);
     }
+    pthread_mutex_lock(&e->lock);
+    unlist_locked(dr);
+    view_put_locked(dr->base);
+    pthread_mutex_unlock(&e->lock);
     for (unsigned i = 0; i < DRAFT_STRIPES; i++)
         pthread_mutex_destroy(&dr->stripes[i]);
-    view_put(dr->base);
     free(dr->name);
     free(dr);
+}
+
+static struct draft *draft_new(struct engine *e, const char *name)
+{
+    struct draft *dr = mem_new(1, sizeof(*dr));
+
+    dr->engine = e;
+    dr->name = str_dup(name);
+    dr->state = DRAFT_MAKING;
+    dr->created_s = time(NULL);
+    for (unsigned i = 0; i < DRAFT_STRIPES; i++)
+        pthread_mutex_init(&dr->stripes[i], NULL);
+    return dr;
+}
+
+static int check_new_locked(const struct engine *e, const char *name, struct error **err)
+{
+    unsigned count = 0;
+
+    if (e->operation && strcmp(e->operation, "flip") == 0)
+        return error_set(err, EBUSY, "%s is being flipped; make the draft afterwards", e->store);
+    if (draft_find_locked(e, name, strlen(name)))
+        return error_set(err, EEXIST, "%s has a draft '%s' already; choose another name, or drop "
+                                      "that one", e->store, name);
+    for (const struct draft *dr = e->drafts; dr; dr = dr->next)
+        count++;
+    if (count == DRAFTS_MAX)
+        return error_set(err, EBUSY, "%s has %d drafts, which is the limit; drop one first",
+                         e->store, DRAFTS_MAX);
+    return 0;
+}
+
+/* A view of its own, so that the latest one, which readers share, need not live as long. */
+static int take_base_locked(struct draft *dr, uint64_t gen, struct error **err)
+{
+    struct engine *e = dr->engine;
+    int r = view_get_locked(e, gen == NO_GENERATION ? e->cur_gen : gen, &dr->base);
+
+    if (r == -ESHUTDOWN)
+        return error_set(err, EBUSY, "%s is being flipped; a draft can be made afterwards or when "
+                                     "the flip failed", e->store);
+    if (r == -ENOENT)
+        return error_set(err, ENOENT, "generation %" PRIu64 " of %s is not retained; 'status' "
+                                      "lists those that are", gen, e->store);
+    if (r < 0)
+        return error_set_errno(err, -r, "cannot make the draft '%s' in %s", dr->name, e->store);
+    dr->gen = dr->base->gen;
+    return 0;
+}
+
+/* From here on the name is taken and the generation pinned. */
+static int enlist(struct engine *e, const char *name, uint64_t gen, struct draft **ret_draft,
+                  struct error **err)
+{
+    struct draft *dr, **last = &e->drafts;
+    int r;
+
+    LOCK_FOR_SCOPE(&e->lock);
+    r = engine_check_mode_locked(e, "draft-create", 1u << MODE_MIRROR, err);
+    if (r == 0)
+        r = check_new_locked(e, name, err);
+    if (r < 0)
+        return r;
+    dr = draft_new(e, name);
+    r = take_base_locked(dr, gen, err);
+    if (r < 0) {
+        free(dr->name);
+        free(dr);
+        return r;
+    }
+    while (*last)
+        last = &(*last)->next;
+    *last = *ret_draft = dr;
+    return 0;
 }
 
 static int make_layers(struct draft *dr)
@@ -37,40 +144,20 @@ static int make_layers(struct draft *dr)
     for (unsigned i = 0; r == 0 && i < e->disk_count; i++) {
         struct disk *d = &e->disks[i];
         _cleanup_free_ char *stem = draft_stem(d, dr->name);
-        struct layer_params params = {
-            .gen = dr->base->gen + 1, .disk_size = d->size, .snapshot = ""};
+        struct layer_params params = {.gen = dr->gen + 1, .disk_size = d->size, .snapshot = ""};
 
-        layer_unlink(d->io, stem);
+        layer_unlink(d->io, stem); /* left over from one that could not be removed */
         r = layer_create(d->io, stem, &params, &dr->layers[i]);
         if (r == 0)
             dr->layers[i]->local = true;
+        else
+            layer_unlink(d->io, stem);
     }
     return r;
 }
 
-static int create(struct engine *e, const char *name, struct draft **ret_draft,
-                  struct error **err)
-{
-    struct draft *dr = mem_new(1, sizeof(*dr));
-    int r;
-
-    dr->engine = e;
-    dr->name = str_dup(name);
-    for (unsigned i = 0; i < DRAFT_STRIPES; i++)
-        pthread_mutex_init(&dr->stripes[i], NULL);
-    r = view_get(e, NO_GENERATION, &dr->base);
-    if (r == 0)
-        r = make_layers(dr);
-    if (r < 0) {
-        error_set_errno(err, -r, "cannot make the draft '%s' in %s", name, e->store);
-        draft_free(dr, true);
-        return r;
-    }
-    *ret_draft = dr;
-    return 0;
-}
-
-int draft_create(struct engine *e, const char *name, uint64_t *ret_generation, struct error **err)
+int draft_create(struct engine *e, const char *name, uint64_t gen, uint64_t *ret_generation,
+                 struct error **err)
 {
     struct draft *dr = NULL;
     int r = store_check_disk_name(name, NULL);
@@ -78,39 +165,75 @@ int draft_create(struct engine *e, const char *name, uint64_t *ret_generation, s
     if (r < 0)
         return error_set(err, EINVAL, "draft name '%s' may only have letters, digits, '.', '_' and "
                                       "'-', at most %d of them", name, DISK_NAME_MAX);
-    r = engine_operation_begin(e, "draft-create", 1u << MODE_MIRROR, err);
+    r = enlist(e, name, gen, &dr, err);
     if (r < 0)
         return r;
-    if (e->draft)
-        r = error_set(err, EEXIST, "the draft '%s' is open; seal or drop it first",
-                      e->draft->name);
-    else
-        r = create(e, name, &dr, err);
-    if (r == 0) {
-        LOCK_FOR_SCOPE(&e->lock);
-        e->draft = dr;
-        *ret_generation = dr->base->gen;
+    r = make_layers(dr);
+    if (r < 0) {
+        error_set_errno(err, -r, "cannot make the draft '%s' in %s", name, e->store);
+        draft_free(dr, true);
+        return r;
     }
-    engine_operation_end(e);
-    return r;
+    LOCK_FOR_SCOPE(&e->lock);
+    *ret_generation = dr->gen;
+    dr->state = DRAFT_OPEN;
+    return 0;
 }
 
-/* The named draft, once nobody writes to it any more; it is not offered after that. */
+/* ---- ending ---- */
+
+/* The named draft, once nobody uses it any more; then it is offered no longer. */
 static int take(struct engine *e, const char *name, struct draft **ret_draft, struct error **err)
 {
     struct timespec until;
+    struct draft *dr;
 
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += 5; /* a client that just left is still being taken leave of */
+    until.tv_sec += LEAVE_S;
     LOCK_FOR_SCOPE(&e->lock);
-    if (!e->draft || strcmp(e->draft->name, name) != 0)
+    dr = draft_find_locked(e, name, strlen(name));
+    if (!dr)
         return error_set(err, ENOENT, "%s has no draft '%s'", e->store, name);
-    while (e->draft->users > 0)
-        if (pthread_cond_timedwait(&e->changed, &e->lock, &until) != 0)
+    if (dr->state != DRAFT_OPEN)
+        return error_set(err, EBUSY, "the draft '%s' is just being made, sealed or dropped", name);
+    dr->state = DRAFT_ENDING;
+    while (dr->users > 0)
+        if (pthread_cond_timedwait(&e->changed, &e->lock, &until) != 0) {
+            dr->state = DRAFT_OPEN;
             return error_set(err, EBUSY, "the draft '%s' is still open by %u connections; close "
-                                         "them first", name, e->draft->users);
-    *ret_draft = steal_ptr(e->draft);
+                                         "them first", name, dr->users);
+        }
+    *ret_draft = dr;
     return 0;
+}
+
+static void give_back(struct draft *dr)
+{
+    LOCK_FOR_SCOPE(&dr->engine->lock);
+    dr->state = DRAFT_OPEN;
+}
+
+static int check_latest(const struct draft *dr, struct error **err)
+{
+    struct engine *e = dr->engine;
+
+    LOCK_FOR_SCOPE(&e->lock);
+    if (dr->gen == e->cur_gen)
+        return 0;
+    return error_set(err, EPERM,
+                     "the draft '%s' is over generation %" PRIu64 ", and %" PRIu64 " is the latest "
+                     "by now: it can be read or dropped, but not become the next generation",
+                     dr->name, dr->gen, e->cur_gen);
+}
+
+/* The bulk of the bytes, while syncs may still go on. */
+static int make_durable(struct draft *dr)
+{
+    int r = 0;
+
+    for (unsigned i = 0; r == 0 && i < dr->engine->disk_count; i++)
+        r = io_fdatasync(dr->layers[i]->io, dr->layers[i]->data_fd);
+    return r;
 }
 
 static int root_seal(struct super *s, void *context)
@@ -126,47 +249,66 @@ static int root_seal(struct super *s, void *context)
     return 0;
 }
 
-/* A delta that was interrupted has the same number; the draft takes its place. */
-static void drop_interrupted(struct disk *d)
+/* Under the draft's own name: a failure for want of space leaves it as it was. */
+static int seal_layers(struct draft *dr)
 {
-    if (!d->loading)
-        return;
-    layer_unlink(d->io, d->loading->stem);
-    layer_unref(d->loading);
-    d->loading = NULL;
+    int r = 0;
+
+    for (unsigned i = 0; r == 0 && i < dr->engine->disk_count; i++) {
+        struct layer *l = dr->layers[i];
+
+        l->gen = dr->gen + 1;
+        r = plant(PLANT_DRAFT_NO_SEAL) ? 0 : layer_seal(l);
+        if (r < 0)
+            layer_dirty_all(l); /* what of the index is durable, nobody knows */
+    }
+    return r;
 }
 
-static int seal_layers(struct draft *dr)
+static int rename_layers(struct draft *dr)
 {
     struct engine *e = dr->engine;
     int r = 0;
 
     for (unsigned i = 0; r == 0 && i < e->disk_count; i++) {
         struct disk *d = &e->disks[i];
-        _cleanup_free_ char *stem = disk_layer_stem(d, e->cur_gen + 1);
+        _cleanup_free_ char *stem = disk_layer_stem(d, dr->gen + 1);
 
-        drop_interrupted(d);
-        r = layer_rename(dr->layers[i], stem, e->cur_gen + 1, "");
-        if (r == 0)
-            r = layer_seal(dr->layers[i]);
-        if (r == 0)
+        generation_drop_loading(d); /* an interrupted delta has the same number */
+        layer_unlink(d->io, stem); /* of an attempt that failed half-way */
+        r = layer_rename(dr->layers[i], stem, dr->gen + 1, "");
+        if (r == 0 && !plant(PLANT_DRAFT_NO_DIR_SYNC))
             r = d->io->ops->sync_dir(d->io, d->folder);
     }
     return r;
 }
 
-static int seal(struct draft *dr, uint64_t *ret_generation)
+/* After a failure: the draft's own names again. */
+static int rename_back(struct draft *dr)
 {
     struct engine *e = dr->engine;
-    int r = dr->base->gen != e->cur_gen ? -ESTALE : seal_layers(dr);
+    int r = 0;
 
-    if (r == 0) {
-        r = superfile_update(&e->super, root_seal, dr->name);
-        if (r < 0 && r != -EBUSY)
-            engine_fail(e);
+    for (unsigned i = 0; i < e->disk_count; i++) {
+        struct disk *d = &e->disks[i];
+        _cleanup_free_ char *stem = draft_stem(d, dr->name);
+
+        if (strcmp(stem, dr->layers[i]->stem) != 0 &&
+            layer_rename(dr->layers[i], stem, dr->gen + 1, "") < 0)
+            r = -EIO;
     }
-    if (r < 0)
+    return r;
+}
+
+static int commit(struct draft *dr, uint64_t *ret_generation)
+{
+    struct engine *e = dr->engine;
+    int r = superfile_update(&e->super, root_seal, dr->name);
+
+    if (r < 0) {
+        engine_fail(e);
         return r;
+    }
     LOCK_FOR_SCOPE(&e->lock);
     e->cur_gen++;
     for (unsigned i = 0; i < e->disk_count; i++) {
@@ -178,138 +320,84 @@ static int seal(struct draft *dr, uint64_t *ret_generation)
     return engine_publish_locked(e);
 }
 
-int draft_seal(struct engine *e, const char *name, uint64_t *ret_generation, struct error **err)
+/* Under their own names, then under those of the generation. */
+static int seal_and_rename(struct draft *dr)
 {
-    struct draft *dr = NULL;
-    int r = engine_operation_begin(e, "draft-seal", 1u << MODE_MIRROR, err);
+    int r = seal_layers(dr);
 
     if (r < 0)
         return r;
-    r = take(e, name, &dr, err);
+    r = rename_layers(dr);
+    return r == -ENOSPC && rename_back(dr) < 0 ? -EIO : r;
+}
+
+/* While no sync runs.  *ret_stays: the failure left the draft as it was. */
+static int seal_alone(struct draft *dr, uint64_t *ret_generation, bool *ret_stays,
+                      struct error **err)
+{
+    int r = check_latest(dr, err);
+
+    if (r == 0)
+        r = generation_check_room(dr->engine, err);
+    *ret_stays = true;
+    if (r < 0)
+        return r;
+    r = seal_and_rename(dr);
+    if (r == -ENOSPC)
+        return error_set(err, ENOSPC, "no space in %s to seal the draft '%s'; make room and seal "
+                                      "again", dr->engine->store, dr->name);
+    *ret_stays = false;
+    if (r == 0)
+        r = commit(dr, ret_generation);
+    if (r == 0)
+        return 0;
+    return error_set_errno(err, -r, "cannot commit the draft '%s'; it was dropped, the mirror is "
+                                    "as before", dr->name);
+}
+
+int draft_seal(struct engine *e, const char *name, uint64_t *ret_generation, struct error **err)
+{
+    struct draft *dr = NULL;
+    bool stays = true;
+    int r = take(e, name, &dr, err);
+
+    if (r < 0)
+        return r;
+    r = check_latest(dr, err);
     if (r == 0) {
-        r = seal(dr, ret_generation);
-        if (r == -ESTALE)
-            error_set(err, EPERM, "a newer generation was committed since the draft '%s' was "
-                                  "made; it was dropped, make it anew", name);
-        else if (r < 0)
-            error_set_errno(err, -r, "cannot commit the draft '%s'; it was dropped, the mirror is "
-                                     "as before", name);
-        /* A root that failed to be written may name the files. */
-        draft_free(dr, r < 0 && !e->failed);
+        r = make_durable(dr);
+        if (r < 0) {
+            error_set_errno(err, -r, "cannot make the draft '%s' durable; it was dropped, the "
+                                     "mirror is as before", name);
+            stays = false;
+        }
     }
-    engine_operation_end(e);
+    if (r == 0) {
+        r = engine_operation_begin(e, "draft-seal", 1u << MODE_MIRROR, err);
+        if (r == 0) {
+            r = seal_alone(dr, ret_generation, &stays, err);
+            engine_operation_end(e);
+        }
+    }
+    if (r < 0 && stays)
+        give_back(dr);
+    else
+        draft_free(dr, r < 0 && !e->failed); /* a root that failed may name the files */
     return r;
 }
 
 int draft_drop(struct engine *e, const char *name, struct error **err)
 {
     struct draft *dr = NULL;
-    int r = engine_operation_begin(e, "draft-drop", 1u << MODE_MIRROR, err);
+    int r = take(e, name, &dr, err);
 
-    if (r < 0)
-        return r;
-    r = take(e, name, &dr, err);
     if (r == 0)
         draft_free(dr, true);
-    engine_operation_end(e);
     return r;
 }
 
-void draft_abandon(struct engine *e)
+void draft_abandon_all(struct engine *e)
 {
-    if (e->draft)
-        draft_free(steal_ptr(e->draft), true);
-}
-
-/* ---- data ---- */
-
-static int read_block_part(struct draft *dr, struct disk *d, void *data, uint32_t length,
-                           uint64_t offset)
-{
-    struct layer *l = dr->layers[d->index];
-
-    switch (layer_state(l, offset / BLOCK_SIZE)) {
-    case BLOCK_DATA:
-        return io_read(d->io, l->read_fd, data, length, offset);
-    case BLOCK_ZERO:
-        memset(data, 0, length);
-        return 0;
-    default:
-        return view_pread(dr->base, d, data, length, offset);
-    }
-}
-
-int draft_pread(struct draft *dr, struct disk *d, void *data, uint32_t length, uint64_t offset)
-{
-    char *out = data;
-    int r = 0;
-
-    while (r == 0 && length > 0) {
-        uint32_t n = (uint32_t)MIN((uint64_t)length, BLOCK_SIZE - offset % BLOCK_SIZE);
-
-        r = read_block_part(dr, d, out, n, offset);
-        out += n;
-        offset += n;
-        length -= n;
-    }
-    return r;
-}
-
-/* Brings the whole block into the layer, with the new part in its place. */
-static int copy_up(struct draft *dr, struct disk *d, const void *data, uint32_t length,
-                   uint64_t offset)
-{
-    uint64_t start = round_down(offset, BLOCK_SIZE);
-    _cleanup_free_ uint8_t *block = calloc(1, BLOCK_SIZE);
-    struct layer *l = dr->layers[d->index];
-    int r;
-
-    if (!block)
-        return -ENOMEM;
-    r = read_block_part(dr, d, block, disk_block_length(d, start / BLOCK_SIZE), start);
-    if (r == 0) {
-        memcpy(block + (offset - start), data, length);
-        r = io_write(d->io, l->read_fd, block, BLOCK_SIZE, start, false);
-    }
-    return r;
-}
-
-static int write_block_part(struct draft *dr, struct disk *d, const void *data, uint32_t length,
-                            uint64_t offset)
-{
-    static const uint8_t zeros[BLOCK_SIZE];
-    struct layer *l = dr->layers[d->index];
-    uint64_t block = offset / BLOCK_SIZE;
-    bool whole = length == disk_block_length(d, block);
-    enum block_state state;
-    int r;
-
-    LOCK_FOR_SCOPE(&dr->stripes[block % DRAFT_STRIPES]);
-    state = layer_state(l, block);
-    if (whole && !data)
-        return layer_set_state(l, block, BLOCK_ZERO);
-    if (!data)
-        data = zeros;
-    if (!whole && state != BLOCK_DATA)
-        r = copy_up(dr, d, data, length, offset);
-    else
-        r = io_write(d->io, l->read_fd, data, length, offset, false);
-    return r < 0 || state == BLOCK_DATA ? r : layer_set_state(l, block, BLOCK_DATA);
-}
-
-int draft_pwrite(struct draft *dr, struct disk *d, const void *data, uint32_t length,
-                 uint64_t offset)
-{
-    const char *in = data;
-    int r = 0;
-
-    while (r == 0 && length > 0) {
-        uint32_t n = (uint32_t)MIN((uint64_t)length, BLOCK_SIZE - offset % BLOCK_SIZE);
-
-        r = write_block_part(dr, d, in, n, offset);
-        in = in ? in + n : NULL;
-        offset += n;
-        length -= n;
-    }
-    return r;
+    while (e->drafts)
+        draft_free(e->drafts, true);
 }

@@ -37,20 +37,14 @@ void engine_fail(struct engine *e)
     pthread_cond_broadcast(&e->changed);
 }
 
-int engine_operation_begin(struct engine *e, const char *name, unsigned modes, struct error **err)
+int engine_check_mode_locked(const struct engine *e, const char *name, unsigned modes,
+                             struct error **err)
 {
-    LOCK_FOR_SCOPE(&e->lock);
     if (e->failed)
         return error_set(err, EIO,
                          "the engine of %s has stopped changing anything because a write to the "
                          "store or a target failed; see to the disk and restart the engine",
                          e->store);
-    if (e->operation && strcmp(e->operation, LOAD_OPERATION) == 0)
-        return error_set(err, EBUSY, "a push to %s is open; commit or abandon it ('slipway engine "
-                                     "load')", e->store);
-    if (e->operation)
-        return error_set(err, EBUSY, "%s is busy with '%s'; wait for it or cancel it", e->store,
-                         e->operation);
     if (!(modes & 1u << e->mode))
         return error_set(err, EPERM, "'%s' does not fit mode %s of %s%s", name,
                          store_mode_name(e->mode), e->store,
@@ -60,8 +54,24 @@ int engine_operation_begin(struct engine *e, const char *name, unsigned modes, s
                          : e->mode == MODE_OWNER_HYD
                              ? "; it has been flipped and is not all here yet"
                                                   : "");
-    e->operation = name;
     return 0;
+}
+
+int engine_operation_begin(struct engine *e, const char *name, unsigned modes, struct error **err)
+{
+    int r;
+
+    LOCK_FOR_SCOPE(&e->lock);
+    if (!e->failed && e->operation && strcmp(e->operation, LOAD_OPERATION) == 0)
+        return error_set(err, EBUSY, "a push to %s is open; commit or abandon it ('slipway engine "
+                                     "load')", e->store);
+    if (!e->failed && e->operation)
+        return error_set(err, EBUSY, "%s is busy with '%s'; wait for it or cancel it", e->store,
+                         e->operation);
+    r = engine_check_mode_locked(e, name, modes, err);
+    if (r == 0)
+        e->operation = name;
+    return r;
 }
 
 void engine_operation_end(struct engine *e)
@@ -236,7 +246,7 @@ static int open_disk(struct engine *e, unsigned i, struct error **err)
         open_loading(d, s->cur_gen + 1);
     }
     if (r == 0)
-        disk_sweep(d, s); /* what cannot be removed now is tried again next time */
+        disk_sweep(d, s, true); /* what cannot be removed now is tried again next time */
     return r;
 }
 
@@ -409,7 +419,7 @@ void engine_close(struct engine *e)
     ctlserver_stop(e->control);
     keeper_stop(e);
     fold_thread_stop(e);
-    draft_abandon(e);
+    draft_abandon_all(e);
     load_end(e);
     pthread_mutex_lock(&e->lock);
     view_put_locked(e->latest);

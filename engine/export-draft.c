@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Exports "<draft>/<disk>": read-write.  A draft's durability is its seal, so a flush does nothing. */
+/* Exports "<draft>/<disk>": read-write.  A draft's durability is its seal, so a flush does nothing.
+ * A trim reads as zero, as a zero does. */
 #include "engine/draft.h"
 #include "engine/export.h"
 
@@ -22,7 +23,7 @@ static int zero_draft(struct export *x, uint32_t length, uint64_t offset, unsign
 static int extents_draft(struct export *x, uint64_t length, uint64_t offset, export_extent_fn *fn,
                          void *context)
 {
-    return fn(offset, length, 0, context);
+    return draft_extents(x->draft, x->disk, length, offset, fn, context);
 }
 
 static void close_draft(struct export *x)

@@ -33,16 +33,16 @@ static int split_name(const char *text, char *name, size_t size, uint64_t *gen)
 static int open_draft_locked(struct engine *e, const char *name, struct export *x)
 {
     const char *slash = strchr(name, '/');
+    struct draft *dr = draft_find_locked(e, name, (size_t)(slash - name));
 
-    if (!e->draft || strlen(e->draft->name) != (size_t)(slash - name) ||
-        !str_starts(name, e->draft->name))
+    if (!dr || dr->state != DRAFT_OPEN)
         return -ENOENT;
     x->disk = engine_disk(e, slash + 1);
     if (!x->disk)
         return -ENOENT;
     x->ops = &export_draft_ops;
-    x->draft = e->draft;
-    x->draft->users++;
+    x->draft = dr;
+    dr->users++;
     return 0;
 }
 
@@ -174,9 +174,12 @@ static int list_disk_locked(struct engine *e, const struct disk *d,
         return 0;
     snprintf(text, sizeof(text), "read-only, generation %" PRIu64, e->cur_gen);
     r = fn(d->name, text, context);
-    if (r == 0 && e->draft) {
-        snprintf(name, sizeof(name), "%s/%s", e->draft->name, d->name);
-        r = fn(name, "read-write draft", context);
+    for (const struct draft *dr = e->drafts; r == 0 && dr; dr = dr->next) {
+        if (dr->state != DRAFT_OPEN)
+            continue;
+        snprintf(name, sizeof(name), "%s/%s", dr->name, d->name);
+        snprintf(text, sizeof(text), "read-write draft over generation %" PRIu64, dr->gen);
+        r = fn(name, text, context);
     }
     return r;
 }

@@ -32,7 +32,6 @@ void flip_end_readers(struct engine *e, uint64_t grace_ns)
 
     deadline_after(&until, grace_ns);
     pthread_mutex_lock(&e->lock);
-    e->flipping = true;
     view_put_locked(e->latest);
     e->latest = NULL;
     while (e->views && grace_ns > 0)
@@ -174,7 +173,7 @@ static void drop_old_epoch(struct engine *e, char *old_live[DISKS_MAX])
 
         map_free(d->map);
         d->map = NULL;
-        disk_sweep(d, &root); /* what stays goes at the next start */
+        disk_sweep(d, &root, false); /* what stays goes at the next start */
         if (old_live[i])
             e->io->ops->map_unlink(e->io, old_live[i]);
     }
@@ -474,6 +473,15 @@ static int flip(struct flip *f, progress_fn *progress, void *context, struct err
     return r;
 }
 
+/* A draft may only be lost by those who made it; none is made while this operation runs. */
+static int refuse_drafts(struct engine *e, struct error **err)
+{
+    LOCK_FOR_SCOPE(&e->lock);
+    return e->drafts ? error_set(err, EBUSY, "the draft '%s' is open; seal or drop it first",
+                                 e->drafts->name)
+                     : 0;
+}
+
 int engine_flip(struct engine *e, const struct flip_request *q, progress_fn *progress,
                 void *context, struct error **err)
 {
@@ -483,11 +491,11 @@ int engine_flip(struct engine *e, const struct flip_request *q, progress_fn *pro
     if (r < 0)
         return r;
     f.initial = e->mode == MODE_INIT;
-    if (e->draft)
-        r = error_set(err, EBUSY, "the draft '%s' is open; seal or drop it first",
-                      e->draft->name);
-    else if (!store_mode_is_owner(e->mode))
-        r = flip(&f, progress, context, err);
+    if (!store_mode_is_owner(e->mode)) {
+        r = refuse_drafts(e, err);
+        if (r == 0)
+            r = flip(&f, progress, context, err);
+    }
     engine_operation_end(e);
     return r;
 }

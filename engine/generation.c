@@ -137,7 +137,7 @@ int generation_commit_initial(struct engine *e)
 
         map_free(d->map);
         d->map = NULL;
-        disk_sweep(d, &none); /* the map file; what stays goes at the next start */
+        disk_sweep(d, &none, false); /* the map file; what stays goes at the next start */
     }
     return r;
 }

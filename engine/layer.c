@@ -232,6 +232,13 @@ int layer_seal_partial(struct layer *l, const char *snapshot)
     return seal(l, LAYER_PARTIAL);
 }
 
+void layer_dirty_all(struct layer *l)
+{
+    for (uint32_t i = 0; i < l->page_count; i++)
+        if (atomic_load(&l->pages[i]))
+            atomic_store(&l->dirty[i], true);
+}
+
 static int read_header(struct layer *l)
 {
     uint8_t payload[PAGE_PAYLOAD];
@@ -344,18 +351,28 @@ int layer_unlink(struct io *io, const char *stem)
     return result;
 }
 
+static int rename_file(struct io *io, const char *from_stem, const char *to_stem,
+                       const char *suffix)
+{
+    _cleanup_free_ char *from = file_name(from_stem, suffix);
+    _cleanup_free_ char *to = file_name(to_stem, suffix);
+
+    return from && to ? io->ops->rename(io, from, to) : -ENOMEM;
+}
+
 int layer_rename(struct layer *l, const char *stem, uint64_t gen, const char *snapshot)
 {
     char *copy = strdup(stem);
     int r = copy ? 0 : -ENOMEM;
+    size_t done = 0;
 
-    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(suffixes); i++) {
-        _cleanup_free_ char *from = file_name(l->stem, suffixes[i]);
-        _cleanup_free_ char *to = file_name(stem, suffixes[i]);
-
-        r = from && to ? l->io->ops->rename(l->io, from, to) : -ENOMEM;
+    while (r == 0 && done < ARRAY_SIZE(suffixes)) {
+        r = rename_file(l->io, l->stem, stem, suffixes[done]);
+        done += r == 0;
     }
     if (r < 0) {
+        while (done-- > 0)
+            rename_file(l->io, stem, l->stem, suffixes[done]);
         free(copy);
         return r;
     }

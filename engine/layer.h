@@ -78,6 +78,9 @@ int layer_seal(struct layer *layer);
 /* T10: the same with pending blocks, whose content is that of `snapshot` at the source. */
 int layer_seal_partial(struct layer *layer, const char *snapshot);
 
+/* After a seal that failed: the next one writes all state pages again. */
+void layer_dirty_all(struct layer *layer);
+
 /* Opens an existing layer.  disk_size must agree; -EBADMSG when damaged. */
 int layer_open(struct io *io, const char *stem, uint64_t disk_size, struct layer **ret_layer);
 
@@ -90,7 +93,8 @@ void layer_unref(struct layer *layer); /* the last one closes the files */
 /* Removes the files of a stem; missing ones are fine. */
 int layer_unlink(struct io *io, const char *stem);
 
-/* Renames the files (a draft becomes generation gen).  The header is rewritten by layer_seal. */
+/* Renames the files (a draft becomes generation gen); after a failure they have their old names,
+ * if that can be done.  The header is rewritten by layer_seal. */
 int layer_rename(struct layer *layer, const char *stem, uint64_t gen, const char *snapshot);
 
 enum block_state layer_state(const struct layer *layer, uint64_t block);

@@ -7,7 +7,6 @@
 #include "base/align.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "engine/draft.h"
 #include "engine/generation.h"
 #include "engine/plant.h"
 
@@ -168,9 +167,6 @@ static int check_begin(struct engine *e, const char *snapshot, bool implicit, st
         return error_set(err, EPERM,
                          "a draft was committed to this store, so it no longer follows the source; "
                          "flip it, or make a new store");
-    if (e->draft)
-        return error_set(err, EBUSY, "the draft '%s' is open; seal or drop it first",
-                         e->draft->name);
     if (snapshot && root.mode == MODE_MIRROR && strcmp(root.snapshot, snapshot) == 0)
         return error_set(err, EEXIST, "the current generation of %s is '%s' already", e->store,
                          snapshot);

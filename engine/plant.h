@@ -36,6 +36,8 @@ enum plant {
     PLANT_LOAD_FLUSH_PAGES_ONLY, /* a push's flush syncs data only when pages changed */
     PLANT_LOAD_NO_CHECKPOINT,    /* an initial push is committed before its data is durable */
     PLANT_PRESEED_IS_EMPTY,      /* a target with an old copy is taken for one full of zeros */
+    PLANT_DRAFT_NO_SEAL,         /* a draft's root before its layers are durable */
+    PLANT_DRAFT_NO_DIR_SYNC,     /* a draft's root before the new names of its layers are durable */
     PLANT_MAX
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <jansson.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -104,13 +105,36 @@ static json_t *load_json(const struct load *l)
                      (json_int_t)received);
 }
 
+static json_t *draft_json(const struct engine *e, const struct draft *dr)
+{
+    json_t *disks = json_array();
+    struct tm tm;
+    char created[32] = "";
+
+    if (gmtime_r(&dr->created_s, &tm))
+        strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    for (unsigned i = 0; i < e->disk_count; i++)
+        json_array_append_new(disks, json_pack("{s:s, s:I}", "name", e->disks[i].name,
+                                               "written_bytes",
+                                               (json_int_t)atomic_load(&dr->written_bytes[i])));
+    return json_pack("{s:s, s:I, s:i, s:s, s:o}", "name", dr->name, "generation",
+                     (json_int_t)dr->gen, "connections", (int)dr->users, "created", created,
+                     "disks", disks);
+}
+
+json_t *status_drafts_locked(const struct engine *e)
+{
+    json_t *list = json_array();
+
+    for (const struct draft *dr = e->drafts; dr; dr = dr->next)
+        if (dr->state != DRAFT_MAKING)
+            json_array_append_new(list, draft_json(e, dr));
+    return list;
+}
+
 static void add_live_locked(struct engine *e, json_t *j)
 {
-    json_t *drafts = json_array();
-
-    if (e->draft)
-        json_array_append_new(drafts, json_string(e->draft->name));
-    json_object_set_new(j, "drafts", drafts);
+    json_object_set_new(j, "drafts", status_drafts_locked(e));
     json_object_set_new(j, "running", json_true());
     json_object_set_new(j, "failed", json_boolean(e->failed));
     json_object_set_new(j, "operation", e->operation ? json_string(e->operation) : json_null());

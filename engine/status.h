@@ -11,3 +11,6 @@ json_t *status_root(const struct super *super, const char *store, const char *vm
 /* {"vm": rates, "disks": {NAME: rates}}; names in the order of the superblock. */
 json_t *status_limits(const struct limit_table *table, const struct limitfile_names *names);
 json_t *status_disk(const struct super_disk *disk, const char *name, const char *target);
+
+/* The list "drafts". */
+json_t *status_drafts_locked(const struct engine *engine);

@@ -31,6 +31,9 @@ const char *text_arg(const struct call *call, const char *name); /* NULL: not gi
 /* The argument "name"; EINVAL without it. */
 int need_name(const struct call *call, const char **ret_name, struct error **err);
 
+/* The argument "generation"; NO_GENERATION when it is not given, EINVAL when it is negative. */
+int generation_arg(const struct call *call, uint64_t *ret_generation, struct error **err);
+
 /* The argument "grace_s" in ns. */
 uint64_t grace_arg(const struct call *call, uint64_t fallback_s);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/draft.h"
+#include "engine/status.h"
 #include "engine/verbcall.h"
 
 static int verb_draft_create(struct call *c, json_t **ret_result, struct error **err)
@@ -9,7 +10,9 @@ static int verb_draft_create(struct call *c, json_t **ret_result, struct error *
     int r = need_name(c, &name, err);
 
     if (r == 0)
-        r = draft_create(c->engine, name, &gen, err);
+        r = generation_arg(c, &gen, err);
+    if (r == 0)
+        r = draft_create(c->engine, name, gen, &gen, err);
     if (r == 0)
         *ret_result = json_pack("{s:s, s:I}", "name", name, "generation", (json_int_t)gen);
     return r;
@@ -40,8 +43,18 @@ static int verb_draft_drop(struct call *c, json_t **ret_result, struct error **e
     return r;
 }
 
+static int verb_draft_list(struct call *c, json_t **ret_result, struct error **err)
+{
+    struct engine *e = c->engine;
+
+    LOCK_FOR_SCOPE(&e->lock);
+    *ret_result = json_pack("{s:o}", "drafts", status_drafts_locked(e));
+    return 0;
+}
+
 const struct verb verbs_draft[] = {
-    {"draft-create", verb_draft_create, " name "},
+    {"draft-create", verb_draft_create, " name generation "},
+    {"draft-list", verb_draft_list, " "},
     {"draft-seal", verb_draft_seal, " name "},
     {"draft-drop", verb_draft_drop, " name "},
     {0},

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/str.h"
-#include "engine/draft.h"
 #include "engine/verbcall.h"
 
 /* true or "digest", "bytes", false or nothing. */
@@ -116,12 +115,7 @@ static int verb_sync(struct call *c, json_t **ret_result, struct error **err)
     r = engine_operation_begin(c->engine, "sync", 1u << MODE_INIT | 1u << MODE_MIRROR, err);
     if (r < 0)
         return r;
-    /* Inside the operation: drafts come and go only in operations of their own. */
-    if (c->engine->draft)
-        r = error_set(err, EBUSY, "the draft '%s' is open; seal or drop it first",
-                      c->engine->draft->name);
-    else
-        r = run_sync(c, &q, ret_result, err);
+    r = run_sync(c, &q, ret_result, err);
     engine_operation_end(c->engine);
     return r;
 }

@@ -19,6 +19,16 @@ int need_name(const struct call *c, const char **ret_name, struct error **err)
     return *ret_name ? 0 : error_set(err, EINVAL, "this verb needs a name");
 }
 
+int generation_arg(const struct call *c, uint64_t *ret_generation, struct error **err)
+{
+    const json_t *j = json_object_get(c->args, "generation");
+
+    if (j && json_integer_value(j) < 0)
+        return error_set(err, EINVAL, "a generation is a number from 0 on");
+    *ret_generation = j ? (uint64_t)json_integer_value(j) : NO_GENERATION;
+    return 0;
+}
+
 uint64_t grace_arg(const struct call *c, uint64_t fallback_s)
 {
     const json_t *j = json_object_get(c->args, "grace_s");
@@ -147,6 +157,7 @@ static const struct arg {
     {"instant", "true or false", {JSON_TRUE, JSON_FALSE}},
     {"since", "text", {JSON_STRING, JSON_STRING}},
     {"token", "text", {JSON_STRING, JSON_STRING}},
+    {"generation", "a whole number", {JSON_INTEGER, JSON_INTEGER}},
     {"key", "text", {JSON_STRING, JSON_STRING}},
     {"sample", "a number", {JSON_INTEGER, JSON_REAL}},
     {"disk", "text", {JSON_STRING, JSON_STRING}},

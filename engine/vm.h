@@ -52,9 +52,9 @@ struct engine {
     const char *operation;      /* exclusive operation in progress, or NULL */
     struct sync *sync;          /* running sync, for status, joining and cancelling */
     struct verify *verify;      /* running verify or manifest, for cancelling */
-    struct draft *draft;        /* the open draft, or NULL */
+    struct draft *drafts;       /* oldest first */
     struct load *load;          /* the open push, or NULL */
-    bool flipping;              /* no new pins */
+    bool flipping;              /* no new pins, no new drafts */
     bool failed;                /* latched: a root write or fdatasync failed */
     uint64_t owner_opens;       /* read-write exports opened so far */
     unsigned open_exports;
@@ -91,7 +91,12 @@ struct disk *engine_disk(struct engine *engine, const char *name); /* NULL: no s
 /* Marks the engine failed (no more changes until restart and a look by the operator). */
 void engine_fail(struct engine *engine);
 
-/* Begins an exclusive operation; EBUSY/EIO/EPERM with a sentence. `modes`: bit 1 << mode allowed. */
+/* EIO when the engine has failed, EPERM when `name` does not fit the mode, with a sentence.
+ * `modes`: bit 1 << mode allowed. */
+int engine_check_mode_locked(const struct engine *engine, const char *name, unsigned modes,
+                             struct error **err);
+
+/* Begins an exclusive operation; EBUSY, or as engine_check_mode_locked(). */
 int engine_operation_begin(struct engine *engine, const char *name, unsigned modes,
                            struct error **err);
 void engine_operation_end(struct engine *engine);

@@ -19,7 +19,9 @@ const char engine_usage[] =
     "                                         bring all disks to the source's point in time\n"
     "  status STORE                           mode, generation, disks, what is going on\n"
     "  cancel STORE                           stop the running sync; it can be resumed\n"
-    "  draft create|seal|drop STORE NAME      a writable layer over the latest generation\n"
+    "  draft create STORE NAME [--generation N]   a writable layer over a generation\n"
+    "  draft list STORE                       the drafts there are\n"
+    "  draft seal|drop STORE NAME             make it the next generation, or forget it\n"
     "  load begin STORE [--snapshot ID]       NBD clients write the disks to DISK+load\n"
     "  load commit|abandon STORE [--grace SECONDS]   make a generation of it, or forget it\n"
     "  flip STORE [--grace SECONDS]           from mirror (read-only) to owner (read-write)\n"
@@ -55,6 +57,7 @@ enum {
     OPT_PRESEED,
     OPT_CONNECTIONS,
     OPT_GRACE,
+    OPT_GENERATION,
     OPT_DATA,
     OPT_KEY,
     OPT_OUTPUT,
@@ -85,6 +88,7 @@ static const struct option long_options[] = {
     {"preseed", no_argument, NULL, OPT_PRESEED},
     {"connections", required_argument, NULL, OPT_CONNECTIONS},
     {"grace", required_argument, NULL, OPT_GRACE},
+    {"generation", required_argument, NULL, OPT_GENERATION},
     {"sample", required_argument, NULL, OPT_SAMPLE},
     {"key", required_argument, NULL, OPT_KEY},
     {"output", required_argument, NULL, OPT_OUTPUT},
@@ -145,6 +149,21 @@ static int parse_number(const char *option, const char *text, double max, double
     return 0;
 }
 
+static int parse_whole(const char *option, const char *text, long long max, long long *ret_value,
+                       struct error **err)
+{
+    char *end;
+    long long v;
+
+    errno = 0;
+    v = strtoll(text, &end, 10);
+    if (end == text || *end || errno || v < 0 || v > max)
+        return error_set(err, EINVAL, "%s takes a whole number from 0 to %lld, not '%s'", option,
+                         max, text);
+    *ret_value = v;
+    return 0;
+}
+
 static int take_option(struct engine_args *a, int option, const char *value, struct error **err)
 {
     switch (option) {
@@ -178,6 +197,8 @@ static int take_option(struct engine_args *a, int option, const char *value, str
         return parse_connections(value, &a->connections, err);
     case OPT_GRACE:
         return parse_number("--grace", value, 86400, &a->grace_s, err);
+    case OPT_GENERATION:
+        return parse_whole("--generation", value, LLONG_MAX, &a->generation, err);
     case OPT_SAMPLE:
         return parse_number("--sample", value, 100, &a->sample_percent, err);
     case OPT_KEY:
@@ -234,11 +255,13 @@ static int take_word(struct engine_args *a, const char *word, size_t position, s
 
     if (draft && position == 0) {
         a->verb = strcmp(word, "create") == 0 ? "draft-create"
+                  : strcmp(word, "list") == 0 ? "draft-list"
                   : strcmp(word, "seal") == 0 ? "draft-seal"
                   : strcmp(word, "drop") == 0 ? "draft-drop"
                                               : NULL;
-        return a->verb ? 0 : error_set(err, EINVAL, "draft takes create, seal or drop, not '%s'",
-                                       word);
+        return a->verb ? 0
+                       : error_set(err, EINVAL, "draft takes create, list, seal or drop, not '%s'",
+                                   word);
     }
     if (strcmp(a->verb, "load") == 0 && position == 0) {
         a->verb = strcmp(word, "begin") == 0     ? "load-begin"
@@ -257,7 +280,7 @@ static int take_word(struct engine_args *a, const char *word, size_t position, s
             a->store[length - 1] = '\0';
         return 0;
     }
-    if (str_starts(a->verb, "draft-") && !a->draft_name) {
+    if (str_starts(a->verb, "draft-") && strcmp(a->verb, "draft-list") != 0 && !a->draft_name) {
         a->draft_name = word;
         return 0;
     }
@@ -272,7 +295,8 @@ int engine_args_parse(int argc, char **argv, struct engine_args *a, struct error
     size_t position = 0;
     int option, r = 0;
 
-    *a = (struct engine_args){.verb = argv[0], .grace_s = -1, .source_wait_s = -1, .sample_percent = 100};
+    *a = (struct engine_args){.verb = argv[0], .grace_s = -1, .source_wait_s = -1, .generation = -1,
+                             .sample_percent = 100};
     optind = 0;
     opterr = 0;
     while (r == 0 && (option = getopt_long(argc, argv, "-", long_options, NULL)) != -1) {
@@ -285,7 +309,8 @@ int engine_args_parse(int argc, char **argv, struct engine_args *a, struct error
         r = take_word(a, argv[optind], position++, err);
     if (r == 0 && !a->help && !a->store)
         r = error_set(err, EINVAL, "the STORE is missing; see 'slipway engine --help'");
-    if (r == 0 && !a->help && str_starts(a->verb, "draft") && !a->draft_name)
+    if (r == 0 && !a->help && str_starts(a->verb, "draft") && !a->draft_name &&
+        strcmp(a->verb, "draft-list") != 0)
         r = error_set(err, EINVAL, "usage: slipway engine draft create|seal|drop STORE NAME");
     return r;
 }

@@ -359,7 +359,7 @@ int engine_verb_sync(const struct engine_args *a, struct error **err)
     return session_close(&s, r, err);
 }
 
-/* ---- draft, cancel, stop ---- */
+/* ---- cancel, stop ---- */
 
 int session_simple(const struct engine_args *a, const char *verb, json_t *request,
                    const char *done, struct error **err)
@@ -392,18 +392,6 @@ int session_need_engine(const struct engine_args *a, struct error **err)
                                      "%s'", a->store, a->store);
     control_close(control);
     return 0;
-}
-
-int engine_verb_draft(const struct engine_args *a, struct error **err)
-{
-    const char *done = strcmp(a->verb, "draft-create") == 0 ? "the draft is open"
-                       : strcmp(a->verb, "draft-seal") == 0 ? "the draft is the latest generation"
-                                                            : "the draft is gone";
-    int r = session_need_engine(a, err);
-
-    if (r == 0)
-        r = session_simple(a, a->verb, json_pack("{s:s}", "name", a->draft_name), done, err);
-    return r;
 }
 
 int engine_verb_cancel(const struct engine_args *a, struct error **err)

@@ -38,6 +38,7 @@ struct engine_args {
     bool accept_loss;            /* serve */
     const char *live_folder;
     double source_wait_s;        /* < 0: the engine's default */
+    long long generation;        /* draft create; < 0: the latest */
     double grace_s;              /* < 0: the engine's default */
     long connections;            /* 0: the engine's default */
     bool preseed;                /* create: the targets hold old copies */
@@ -70,7 +71,6 @@ int engine_verb_flip(const struct engine_args *args, struct error **err);
 int engine_verb_detach(const struct engine_args *args, struct error **err);
 int engine_verb_source(const struct engine_args *args, struct error **err);
 int engine_verb_source_lost(const struct engine_args *args, struct error **err);
-int engine_verb_draft(const struct engine_args *args, struct error **err);
 int engine_verb_cancel(const struct engine_args *args, struct error **err);
 int engine_verb_stop(const struct engine_args *args, struct error **err);
 
@@ -78,6 +78,9 @@ int engine_verb_stop(const struct engine_args *args, struct error **err);
 int engine_limit_parse(struct engine_args *args, enum engine_limit which, const char *value,
                        struct error **err);
 int engine_verb_limit(const struct engine_args *args, struct error **err);
+
+/* engine-draft.c */
+int engine_verb_draft(const struct engine_args *args, struct error **err);
 
 /* engine-proof.c: the same, but a positive result is the exit code: what was checked is not good. */
 int engine_verb_verify(const struct engine_args *args, struct error **err);

@@ -133,7 +133,7 @@ static void open_sync(struct model *m)
 
 static bool may_sync(const struct model *m)
 {
-    return !m->sync && !m->draft && !m->local &&
+    return !m->sync && !m->local &&
            (m->mode == MODE_INIT || m->mode == MODE_MIRROR) &&
            m->source->point_count + 1 < MEM_POINTS &&
            (m->gen == NO_GENERATION || m->gen + 2 < GENERATIONS);
@@ -295,56 +295,95 @@ static void unpin(struct model *m, unsigned i)
     m->pins[i] = NULL;
 }
 
+/* One that is retained. */
+static uint64_t some_generation(struct model *m)
+{
+    uint64_t oldest = MAX(m->engine->disks[0].oldest_readable,
+                          m->engine->disks[1].oldest_readable);
+
+    return oldest + below(m, (unsigned)(m->gen - oldest) + 1);
+}
+
 static void pin(struct model *m)
 {
     unsigned i = below(m, PINS);
-    uint64_t oldest = MAX(m->engine->disks[0].oldest_readable,
-                          m->engine->disks[1].oldest_readable);
     int r;
 
     if (m->mode != MODE_MIRROR || m->pins[i])
         return;
-    r = view_get(m->engine, oldest + below(m, (unsigned)(m->gen - oldest) + 1), &m->pins[i]);
+    r = view_get(m->engine, some_generation(m), &m->pins[i]);
     if (r < 0)
         unexpected(m, "a generation cannot be pinned", NULL, r);
 }
 
-/* ---- draft ---- */
+/* ---- drafts ---- */
 
 static void create_draft(struct model *m)
 {
     _cleanup_error_ struct error *err = NULL;
+    unsigned i = below(m, DRAFTS);
+    struct model_draft *x = &m->drafts[i];
     uint64_t gen;
     int r;
 
-    if (m->draft || m->sync || m->mode != MODE_MIRROR || m->gen + 2 >= GENERATIONS)
+    if (x->open || m->mode != MODE_MIRROR || m->gen + 2 >= GENERATIONS)
         return;
-    r = draft_create(m->engine, "trial", &gen, &err);
+    gen = below(m, 2) ? NO_GENERATION : some_generation(m);
+    r = draft_create(m->engine, model_drafts[i], gen, &x->gen, &err);
     if (r < 0) {
         unexpected(m, "a draft could not be made", err, r);
         return;
     }
-    m->draft = true;
-    m->draft_content = content_copy(&m->gens[m->gen]);
+    if (x->gen != (gen == NO_GENERATION ? m->gen : gen))
+        model_fail(m, "a draft is over generation %" PRIu64, x->gen);
+    x->open = true;
+    x->content = content_copy(&m->gens[x->gen]);
 }
 
-static void forget_draft(struct model *m)
+/* One that is open, or whichever. */
+static unsigned some_draft(struct model *m)
 {
-    m->draft = false;
-    content_free(&m->draft_content);
+    unsigned i = below(m, DRAFTS);
+
+    for (unsigned k = 0; k < DRAFTS && !m->drafts[i].open; k++)
+        i = (i + 1) % DRAFTS;
+    return i;
 }
 
-static void drop_draft(struct model *m)
+static void forget_draft(struct model_draft *x)
+{
+    x->open = false;
+    content_free(&x->content);
+}
+
+static void check_no_draft(const char *path, void *context)
+{
+    if (strstr(path, "/draft-"))
+        model_fail(context, "%s is left of a draft", path);
+}
+
+static void drop_draft(struct model *m, unsigned i)
 {
     _cleanup_error_ struct error *err = NULL;
+    bool left = false;
     int r;
 
-    if (!m->draft)
+    if (!m->drafts[i].open)
         return;
-    r = draft_drop(m->engine, "trial", &err);
+    r = draft_drop(m->engine, model_drafts[i], &err);
     if (r < 0)
         unexpected(m, "a draft could not be dropped", err, r);
-    forget_draft(m);
+    forget_draft(&m->drafts[i]);
+    for (unsigned k = 0; k < DRAFTS; k++)
+        left |= m->drafts[k].open;
+    if (!left && !excused(m))
+        sim_each(m->sim, check_no_draft, m);
+}
+
+static void drop_drafts(struct model *m)
+{
+    for (unsigned i = 0; i < DRAFTS; i++)
+        drop_draft(m, i);
 }
 
 struct range {
@@ -379,46 +418,58 @@ static void range_apply(const struct range *x, struct content *c)
 
 static void write_draft(struct model *m)
 {
+    unsigned i = some_draft(m);
     struct range x;
     int r;
 
-    if (!m->draft)
+    if (!m->drafts[i].open)
         return;
     x = random_range(m, below(m, 2) ? 1 : 512);
-    r = draft_pwrite(m->engine->draft, &m->engine->disks[x.disk], x.bytes, (uint32_t)x.length,
+    r = draft_pwrite(model_draft(m, i), &m->engine->disks[x.disk], x.bytes, (uint32_t)x.length,
                      x.offset);
-    range_apply(&x, &m->draft_content);
+    range_apply(&x, &m->drafts[i].content);
     free(x.bytes);
     if (r < 0) {
         unexpected(m, "a write to a draft failed", NULL, r);
-        drop_draft(m); /* what it holds now is anybody's guess */
+        drop_draft(m, i); /* what it holds now is one of many things */
     }
+}
+
+static bool has_room(const struct model *m)
+{
+    for (unsigned d = 0; d < MEM_DISKS; d++)
+        if (m->engine->disks[d].layer_count >= LAYERS_MAX)
+            return false;
+    return true;
 }
 
 static void seal_draft(struct model *m)
 {
     _cleanup_error_ struct error *err = NULL;
+    unsigned i = some_draft(m);
+    struct model_draft *x = &m->drafts[i];
+    int expected = x->gen != m->gen ? -EPERM : m->sync || !has_room(m) ? -EBUSY : 0, r;
     uint64_t gen;
-    int r;
 
-    if (!m->draft)
+    if (!x->open)
         return;
-    reference_generation(m, content_copy(&m->draft_content), -1);
-    r = draft_seal(m->engine, "trial", &gen, &err);
-    forget_draft(m);
-    forget_durable(m);
-    if (r == 0) {
-        m->gen++;
-        m->local = true;
-        m->maybe_gen = false;
-        return;
-    }
-    if (r != -EBUSY)
-        unexpected(m, "a draft could not be sealed", err, r);
-    if (!m->engine->failed && !sim_dead(m->sim)) {
+    reference_generation(m, content_copy(&x->content), -1);
+    r = draft_seal(m->engine, model_drafts[i], &gen, &err);
+    if (r < 0 && !sim_dead(m->sim) && !m->engine->failed) {
         m->maybe_gen = false;
         content_free(&m->gens[m->gen + 1]);
     }
+    if (r == 0 && expected == 0) {
+        m->gen++;
+        m->local = true;
+        m->maybe_gen = false;
+    } else if (r != expected) {
+        unexpected(m, "a draft could not be sealed", err, r);
+    }
+    if (expected == 0) /* what was interrupted gave way, or may have */
+        forget_durable(m);
+    if (r != -EPERM && r != -EBUSY && !(r == -ENOSPC && model_draft(m, i)))
+        forget_draft(x);
 }
 
 /* ---- owner ---- */
@@ -433,7 +484,7 @@ static void flip(struct model *m)
     end_fold(m);
     if (m->sync)
         give_up_sync(m);
-    drop_draft(m);
+    drop_drafts(m);
     if (sim_dead(m->sim) || m->engine->failed)
         return;
     m->maybe_owner = true;
@@ -544,6 +595,7 @@ static void restart(struct model *m, const struct step *step)
         driver_drop(m);
         if (sim_open_files(m->sim) > 0)
             model_fail(m, "%u files stay open after a close", sim_open_files(m->sim));
+        sim_each(m->sim, check_no_draft, m);
     }
     if (!sim_dead(m->sim))
         sim_die(m->sim);
@@ -585,7 +637,7 @@ static void carry_out(struct model *m, const struct step *step)
         seal_draft(m);
         break;
     case STEP_DRAFT_DROP:
-        drop_draft(m);
+        drop_draft(m, some_draft(m));
         break;
     case STEP_FLIP:
         flip(m);
@@ -641,7 +693,7 @@ void driver_finish(struct model *m)
     m->random.state = step.seed;
     for (unsigned i = 0; i < PINS; i++)
         unpin(m, i);
-    drop_draft(m);
+    drop_drafts(m);
     end_fold(m);
     if (m->sync)
         end_sync(m);
@@ -672,8 +724,8 @@ void driver_drop(struct model *m)
     end_fold(m);
     for (unsigned i = 0; i < PINS; i++)
         unpin(m, i);
-    if (m->draft)
-        forget_draft(m);
+    for (unsigned i = 0; i < DRAFTS; i++)
+        forget_draft(&m->drafts[i]);
     engine_close(steal_ptr(m->engine));
 }
 
@@ -710,7 +762,6 @@ void model_free(struct model *m)
         content_free(&m->gens[g]);
     content_free(&m->owner);
     content_free(&m->flushed);
-    content_free(&m->draft_content);
     while (m->write_count > 0)
         free(m->writes[--m->write_count].bytes);
     memsource_free(m->source);

@@ -18,6 +18,7 @@
 #define STORE "/store/vm"
 #define GENERATIONS 48
 #define PINS 3
+#define DRAFTS 3
 #define GUEST_WRITES 256
 
 /* ---- steps ---- */
@@ -67,6 +68,12 @@ struct content {
     uint8_t *bytes[MEM_DISKS];
 };
 
+struct model_draft {
+    bool open;
+    uint64_t gen; /* it is over */
+    struct content content;
+};
+
 struct guest_write {
     unsigned disk;
     uint64_t offset, length;
@@ -109,17 +116,19 @@ struct model {
     struct fold fold;
     bool folding;
     struct view *pins[PINS];
-    bool draft;
-    struct content draft_content;
+    struct model_draft drafts[DRAFTS];
 };
 
-extern const char *const model_disks[MEM_DISKS];
+extern const char *const model_disks[MEM_DISKS], *const model_drafts[DRAFTS];
 
 /* ---- reference.c ---- */
 
 void model_fail(struct model *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct content content_copy(const struct content *from); /* NULL: zeros */
 void content_free(struct content *c);
+
+/* The engine's draft of that number, or NULL. */
+struct draft *model_draft(const struct model *m, unsigned i);
 
 /* Everything readable holds what it should.  deep: all generations and names, not only the latest. */
 void reference_check(struct model *m, bool deep);

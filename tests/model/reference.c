@@ -12,6 +12,7 @@
 #include "engine/draft.h"
 
 const char *const model_disks[MEM_DISKS] = {"sda", "sdb"};
+const char *const model_drafts[DRAFTS] = {"one", "two", "three"};
 
 void model_fail(struct model *m, const char *format, ...)
 {
@@ -165,17 +166,55 @@ static void check_owner(struct model *m)
     }
 }
 
-static void check_draft(struct model *m)
+struct draft *model_draft(const struct model *m, unsigned i)
 {
+    LOCK_FOR_SCOPE(&m->engine->lock);
+    return draft_find_locked(m->engine, model_drafts[i], strlen(model_drafts[i]));
+}
+
+struct covered {
+    struct model *model;
+    const uint8_t *bytes;
+    uint64_t next;
+};
+
+static int check_extent(uint64_t offset, uint64_t length, unsigned flags, void *context)
+{
+    struct covered *c = context;
+
+    if (offset != c->next || length == 0)
+        model_fail(c->model, "extents leave out %" PRIu64 " to %" PRIu64, c->next, offset);
+    for (uint64_t at = offset; flags & EXTENT_ZERO && at < offset + length; at++)
+        if (c->bytes[at]) {
+            model_fail(c->model, "byte %" PRIu64 " of a draft is said to be zero", at);
+            break;
+        }
+    c->next = offset + length;
+    return 0;
+}
+
+static void check_draft(struct model *m, unsigned i)
+{
+    struct draft *dr = model_draft(m, i);
+
+    if (!dr) {
+        model_fail(m, "the draft %s is gone", model_drafts[i]);
+        return;
+    }
     for (unsigned d = 0; d < MEM_DISKS; d++) {
         _cleanup_free_ uint8_t *have = mem_new(1, mem_sizes[d]);
-        int r = draft_pread(m->engine->draft, &m->engine->disks[d], have, (uint32_t)mem_sizes[d],
-                            0);
+        struct covered c = {.model = m, .bytes = m->drafts[i].content.bytes[d]};
+        int r = draft_pread(dr, &m->engine->disks[d], have, (uint32_t)mem_sizes[d], 0);
 
-        if (r < 0)
-            model_fail(m, "the draft cannot be read: %s", strerror(-r));
-        else
-            compare(m, "the draft", d, have, m->draft_content.bytes[d]);
+        if (r < 0) {
+            model_fail(m, "the draft %s cannot be read: %s", model_drafts[i], strerror(-r));
+            return;
+        }
+        compare(m, "a draft", d, have, c.bytes);
+        r = draft_extents(dr, &m->engine->disks[d], mem_sizes[d], 0, check_extent, &c);
+        if (r < 0 || c.next != mem_sizes[d])
+            model_fail(m, "extents of the draft %s end at %" PRIu64 " (%d)", model_drafts[i],
+                       c.next, r);
     }
 }
 
@@ -233,8 +272,9 @@ void reference_check(struct model *m, bool deep)
     for (unsigned i = 0; i < PINS; i++)
         if (m->pins[i])
             check_view(m, m->pins[i], "a pinned view", m->mode != MODE_MIRROR);
-    if (m->draft)
-        check_draft(m);
+    for (unsigned i = 0; i < DRAFTS; i++)
+        if (m->drafts[i].open)
+            check_draft(m, i);
     sim_quiet_end(m->sim);
 }
 

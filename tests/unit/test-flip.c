@@ -255,8 +255,8 @@ static void a_sealed_draft_is_dirty_after_the_flip(void **state)
 
     for (unsigned d = 0, point = (unsigned)fixture_sync(f, -1, NULL); d < MEM_DISKS; d++)
         memcpy(want[d], fixture_bytes(f, (int)point, d), mem_sizes[d]);
-    assert_int_equal(draft_create(f->engine, "morph", &gen, NULL), 0);
-    assert_int_equal(draft_pwrite(f->engine->draft, &f->engine->disks[0], "boot", 4, BLOCK_SIZE),
+    assert_int_equal(draft_create(f->engine, "morph", NO_GENERATION, &gen, NULL), 0);
+    assert_int_equal(draft_pwrite(f->engine->drafts, &f->engine->disks[0], "boot", 4, BLOCK_SIZE),
                      0);
     memcpy(want[0] + BLOCK_SIZE, "boot", 4);
     assert_int_equal(draft_seal(f->engine, "morph", &gen, NULL), 0);
