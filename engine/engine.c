@@ -210,7 +210,7 @@ static void open_loading(struct disk *d, uint64_t gen)
 
     if (layer_open(d->io, stem, d->size, &l) < 0)
         return;
-    if (l->gen == gen && l->phase != LAYER_PARTIAL)
+    if (l->gen == gen && l->phase != LAYER_PARTIAL && !l->local)
         d->loading = l;
     else
         layer_unref(l);

@@ -21,13 +21,15 @@ _slipway_engine() {
     verify-manifest) words+=" --public-key --disk" ;;
     limit) words+=" --disk --source-rate --source-iops --target-rate --target-iops" ;;
     fsck) words+=" --data" ;;
-    draft) [[ $COMP_CWORD -eq 3 ]] && words="create seal drop" ;;
+    draft)
+        [[ $COMP_CWORD -eq 3 ]] && words="create list seal drop"
+        [[ ${COMP_WORDS[3]} == create && $COMP_CWORD -gt 3 ]] && words+=" --generation" ;;
     load)
         words+=" --snapshot --grace"
         [[ $COMP_CWORD -eq 3 ]] && words="begin commit abandon" ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$1")
-    [[ $1 == -* || $words == "create seal drop" || $words == "begin commit abandon" ]] ||
+    [[ $1 == -* || $words == "create list seal drop" || $words == "begin commit abandon" ]] ||
         mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$1")
 }
 
