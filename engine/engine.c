@@ -201,8 +201,8 @@ static int open_layers(struct disk *d, const struct super_disk *s, enum store_mo
     return 0;
 }
 
-/* A layer that was being loaded when the engine ended, or was sealed and not committed; an unusable
- * one is simply not taken up. */
+/* A layer that was being loaded, or sealed and not committed, when the engine ended.  An unusable
+ * one, and one of a draft or a flip that did not come about, is simply not taken up. */
 static void open_loading(struct disk *d, uint64_t gen)
 {
     _cleanup_free_ char *stem = disk_layer_stem(d, gen);
