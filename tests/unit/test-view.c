@@ -165,6 +165,23 @@ static void a_revoked_view_refuses(void **state)
     assert_int_equal(view_get(e, NO_GENERATION, &v), -ESHUTDOWN);
 }
 
+static void try_to_pin(const struct progress_report *report, void *context)
+{
+    struct view *v = NULL;
+    bool *tried = context;
+
+    *tried = true;
+    assert_int_equal(view_get(e, NO_GENERATION, &v), -ESHUTDOWN);
+}
+
+static void nobody_begins_to_read_during_a_flip(void **state)
+{
+    bool tried = false;
+
+    assert_int_equal(engine_flip(e, &(struct flip_request){0}, try_to_pin, &tried, NULL), 0);
+    assert_true(tried);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, enter, leave)
 
 int main(void)
@@ -177,6 +194,7 @@ int main(void)
         TEST(a_fold_does_not_begin_under_a_reader_that_just_came),
         TEST(extents_cover_the_disk_and_their_zeros_are_zero),
         TEST(a_revoked_view_refuses),
+        TEST(nobody_begins_to_read_during_a_flip),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
