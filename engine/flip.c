@@ -32,6 +32,7 @@ void flip_end_readers(struct engine *e, uint64_t grace_ns)
 
     deadline_after(&until, grace_ns);
     pthread_mutex_lock(&e->lock);
+    e->flipping = true;
     view_put_locked(e->latest);
     e->latest = NULL;
     while (e->views && grace_ns > 0)
