@@ -31,8 +31,9 @@
  *                                                     Progress event: {phase: "map"|"copy"|"seal",
  *                                                     done_bytes, total_bytes, rate_bytes_s, eta_s},
  *                                                     sums over all disks; eta_s may be null.
- * verify       disks: [{name, uri}], sample?: N       {generation, snapshot, equal: bool, checked_bytes,
- *                                                      differing_bytes, disks: [...]} (engine/verify.h);
+ * verify       disks: [{name, uri}], sample?: N,      {generation, snapshot, equal: bool, checked_bytes,
+ *              bytes?: bool, repair?: bool             differing_bytes, rotten_bytes, disks: [...],
+ *                                                      repaired, audit} (engine/verify.h, repair.h);
  *                                                     compares the current generation with a source that
  *                                                     serves the same point in time; sample: percent of
  *                                                     the blocks.  Progress phase "verify"

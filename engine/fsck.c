@@ -420,7 +420,7 @@ static void judge_bytes(struct bytes *b)
              "in all %" PRIu64 " blocks of 64 KiB are not what was written", b->bad_blocks);
 }
 
-#define FETCH_AGAIN "sync with --compare --bytes: it fetches what differs from the source"
+#define FETCH_AGAIN "verify --bytes --repair: it fetches what rotted from the source again"
 
 static void check_layer_bytes(struct fsck *f, const struct disk *d, const struct layer *l)
 {

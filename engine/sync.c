@@ -84,7 +84,7 @@ static void random_snapshot(char *text, size_t size)
 int sync_open(struct sync *s, struct engine *e, const struct sync_request *q, struct error **err)
 {
     struct super root = superfile_get(&e->super);
-    int r = sync_check_names(e, q->sources, q->source_count, err);
+    int r = q->repair ? 0 : sync_check_names(e, q->sources, q->source_count, err);
 
     if (r < 0)
         return r;
@@ -96,11 +96,13 @@ int sync_open(struct sync *s, struct engine *e, const struct sync_request *q, st
     s->request = *q;
     s->initial = root.mode == MODE_INIT;
     s->phase = "map";
-    if (q->snapshot)
+    if (q->repair)
+        memcpy(s->snapshot, root.snapshot, sizeof(s->snapshot));
+    else if (q->snapshot)
         snprintf(s->snapshot, sizeof(s->snapshot), "%s", q->snapshot);
     else
         random_snapshot(s->snapshot, sizeof(s->snapshot));
-    if (root.mode == MODE_MIRROR && strcmp(root.snapshot, s->snapshot) == 0) {
+    if (root.mode == MODE_MIRROR && !q->repair && strcmp(root.snapshot, s->snapshot) == 0) {
         s->already = true;
         s->generation = root.cur_gen;
         return 0;
@@ -126,6 +128,10 @@ void sync_close(struct sync *s)
         free(sd->bitmap);
         *sd = (struct sync_disk){0};
     }
+    /* A repair that did not end is not gone on with: what differs is found anew. */
+    for (unsigned i = 0; s->request.repair && i < s->engine->disk_count; i++)
+        if (!s->engine->failed)
+            generation_drop_loading(&s->engine->disks[i]);
     s->disk_count = 0;
     view_put(s->base);
     s->base = NULL;
@@ -233,17 +239,30 @@ static int compare_hole(uint64_t offset, uint64_t length, unsigned flags, void *
     return r;
 }
 
+static int pend_repair(struct sync *s, struct disk *d)
+{
+    const uint64_t *set = s->request.repair[d->index];
+    int r = 0;
+
+    for (uint64_t b = 0; set && r == 0 && b < d->blocks; b++)
+        if (set[b / 64] & UINT64_C(1) << b % 64)
+            r = layer_set_state(d->loading, b, BLOCK_PENDING);
+    return r;
+}
+
 static int fill_change_set(struct sync *s, struct sync_disk *sd, struct error **err)
 {
     struct disk *d = sd->disk;
     bool compare = d->loading->compare;
     int r = 0;
 
-    if (compare)
+    if (s->request.repair)
+        r = pend_repair(s, d);
+    else if (compare)
         r = delta_dirty(0, d->size, EXTENT_DIRTY, sd);
     else
         r = sd->reader->ops->extents(sd->reader, EXTENT_DIRTY, delta_dirty, sd, err);
-    if (r == 0)
+    if (r == 0 && sd->reader)
         r = sd->reader->ops->extents(sd->reader, EXTENT_ZERO, delta_zero, sd, err);
     if (r == 0 && compare)
         r = view_extents(s->base, d, d->size, 0, compare_hole, sd);
@@ -274,7 +293,7 @@ static int begin_layer(struct sync *s, struct sync_disk *sd, struct error **err)
     struct layer_params params = {.gen = s->engine->cur_gen + 1,
                                   .disk_size = d->size,
                                   .snapshot = s->snapshot,
-                                  .compare = !sd->bitmap};
+                                  .compare = !sd->bitmap && !s->request.repair};
     _cleanup_free_ char *stem = disk_layer_stem(d, params.gen);
     int r;
 
@@ -300,7 +319,7 @@ static int prepare_delta_disk(struct sync *s, struct sync_disk *sd, struct error
     int r = 0;
 
     /* The change set of a push that was interrupted is only what came. */
-    if (l && (strcmp(l->snapshot, s->snapshot) != 0 || l->push) &&
+    if (l && (strcmp(l->snapshot, s->snapshot) != 0 || l->push || s->request.repair) &&
         !plant(PLANT_RESUME_OTHER_SNAPSHOT)) {
         r = generation_drop_loading(sd->disk);
         l = NULL;
@@ -316,6 +335,26 @@ static int prepare_delta_disk(struct sync *s, struct sync_disk *sd, struct error
     sd->wanted_bytes = counts[BLOCK_PENDING] * BLOCK_SIZE;
     sd->changed_bytes = (sd->disk->blocks - counts[BLOCK_UNCHANGED]) * BLOCK_SIZE;
     return 0;
+}
+
+/* A repair: disks that have no source have nothing to fetch. */
+static int prepare_untouched(struct sync *s, struct error **err)
+{
+    struct engine *e = s->engine;
+    int r = 0;
+
+    for (unsigned i = 0; r == 0 && i < e->disk_count; i++) {
+        struct sync_disk none = {.disk = &e->disks[i]};
+        bool named = false;
+
+        for (unsigned k = 0; k < s->disk_count; k++)
+            named |= s->disks[k].disk == none.disk;
+        if (named)
+            continue;
+        r = generation_drop_loading(none.disk);
+        r = r < 0 ? r : begin_layer(s, &none, err);
+    }
+    return r;
 }
 
 int sync_prepare(struct sync *s, struct error **err)
@@ -345,6 +384,8 @@ int sync_prepare(struct sync *s, struct error **err)
                                   sd->reader->ops->has_allocation(sd->reader);
         sd->pull_ready = true;
     }
+    if (r == 0 && s->request.repair)
+        r = prepare_untouched(s, err);
     if (r == 0)
         s->phase = "copy";
     return r;

@@ -22,6 +22,12 @@ struct sync_request {
     bool compare;         /* ignore bitmaps: compare everything */
     bool compare_bytes;   /* a compare reads the mirror and trusts no digest */
     unsigned connections; /* per disk; 0: 4 */
+    /*
+     * Not NULL: a repair.  Fetches the blocks of these sets (a bit per block, by index of the disk;
+     * NULL: none) once more and makes the next generation of them, which is of the same point in
+     * time as the current one.  Disks without a source get an empty layer.
+     */
+    uint64_t *const *repair;
 };
 
 struct sync_disk {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 #include "engine/manifest.h"
+#include "engine/repair.h"
 #include "engine/verbcall.h"
 #include "engine/verify.h"
 
@@ -12,6 +13,7 @@ static int parse_verify(const struct call *c, struct sync_source sources[DISKS_M
     q->sources = sources;
     q->sample_percent = sample ? json_number_value(sample) : 100;
     q->seed = clock_now_ns();
+    q->bytes = json_is_true(json_object_get(c->args, "bytes"));
     if (!(q->sample_percent > 0 && q->sample_percent <= 100))
         return error_set(err, EINVAL, "a sample is more than 0 and at most 100 percent");
     return parse_sources(c, sources, &q->source_count, err);
@@ -45,7 +47,10 @@ static int verb_verify(struct call *c, json_t **ret_result, struct error **err)
         r = audit_begin(c->engine, &verify, err);
     if (r < 0)
         return r;
-    r = verify_run(&verify, c->engine, &q, report_progress, c, ret_result, err);
+    if (json_is_true(json_object_get(c->args, "repair")))
+        r = repair_run(&verify, c->engine, &q, report_progress, c, ret_result, err);
+    else
+        r = verify_run(&verify, c->engine, &q, report_progress, c, ret_result, err);
     audit_end(c->engine);
     return r;
 }
@@ -63,7 +68,7 @@ static int verb_manifest(struct call *c, json_t **ret_result, struct error **err
 }
 
 const struct verb verbs_proof[] = {
-    {"verify", verb_verify, " disks sample "},
+    {"verify", verb_verify, " disks sample bytes repair "},
     {"manifest", verb_manifest, " key "},
     {0},
 };

@@ -159,6 +159,8 @@ static const struct arg {
     {"token", "text", {JSON_STRING, JSON_STRING}},
     {"generation", "a whole number", {JSON_INTEGER, JSON_INTEGER}},
     {"key", "text", {JSON_STRING, JSON_STRING}},
+    {"bytes", "true or false", {JSON_TRUE, JSON_FALSE}},
+    {"repair", "true or false", {JSON_TRUE, JSON_FALSE}},
     {"sample", "a number", {JSON_INTEGER, JSON_REAL}},
     {"disk", "text", {JSON_STRING, JSON_STRING}},
     {"source_bytes_s", "a whole number", {JSON_INTEGER, JSON_INTEGER}},

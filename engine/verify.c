@@ -34,7 +34,7 @@ struct checked {
     struct disk *disk;
     struct reader *reader;
     uint8_t *zero; /* a bit per block that the source says is zero */
-    uint64_t checked_bytes, differing_bytes;
+    uint64_t checked_bytes, differing_bytes, rotten_bytes;
     json_t *extents;
     uint64_t extent_count;
     uint64_t run_start, run_length; /* bytes of the differing extent that may still grow */
@@ -56,18 +56,33 @@ struct verifier {
 
 /* ---- what is compared ---- */
 
-static int expected_digest(struct verifier *v, struct disk *d, uint64_t block,
-                           uint8_t digest[DIGEST_SIZE])
+static bool same(const uint8_t a[DIGEST_SIZE], const uint8_t b[DIGEST_SIZE])
+{
+    return memcmp(a, b, DIGEST_SIZE) == 0;
+}
+
+struct verdict {
+    bool differs, rotten;
+};
+
+/* there: the digest of the source's block. */
+static int judge(struct verifier *v, struct disk *d, uint64_t block,
+                 const uint8_t there[DIGEST_SIZE], struct verdict *ret_verdict)
 {
     uint32_t length = disk_block_length(d, block);
-    int r = view_digest(v->view, d, block, digest);
+    uint8_t kept[DIGEST_SIZE], here[DIGEST_SIZE];
+    int r = view_digest(v->view, d, block, kept);
 
-    if (r < 0 || !is_zero(digest, DIGEST_SIZE))
+    *ret_verdict = (struct verdict){0};
+    if (r < 0 || (same(kept, there) && !v->request->bytes))
         return r;
     r = view_pread(v->view, d, v->scratch, length, block * BLOCK_SIZE);
-    if (r == 0)
-        digest_block(v->scratch, length, digest);
-    return r;
+    if (r < 0)
+        return r;
+    digest_block(v->scratch, length, here);
+    ret_verdict->differs = !same(here, there);
+    ret_verdict->rotten = !same(here, kept) && !is_zero(kept, DIGEST_SIZE);
+    return 0;
 }
 
 static void end_extent(struct checked *c)
@@ -82,9 +97,15 @@ static void end_extent(struct checked *c)
 }
 
 /* Requests end in any order, so a run may be told in parts. */
-static void differs(struct checked *c, uint64_t offset, uint32_t length)
+static void tell(struct verifier *v, struct checked *c, uint64_t offset, uint32_t length,
+                 struct verdict verdict)
 {
-    c->differing_bytes += length;
+    uint64_t **repair = v->request->repair, block = offset / BLOCK_SIZE;
+
+    c->differing_bytes += verdict.differs ? length : 0;
+    c->rotten_bytes += verdict.rotten ? length : 0;
+    if (repair)
+        repair[c->disk->index][block / 64] |= UINT64_C(1) << block % 64;
     if (c->run_length == 0 || c->run_start + c->run_length != offset) {
         end_extent(c);
         c->run_start = offset;
@@ -98,13 +119,14 @@ static int compare_blocks(struct verifier *v, struct checked *c, const struct ve
 
     for (uint32_t at = 0, length; r == 0 && at < b->length; at += length) {
         uint64_t block = (b->offset + at) / BLOCK_SIZE;
-        uint8_t here[DIGEST_SIZE], there[DIGEST_SIZE];
+        uint8_t there[DIGEST_SIZE];
+        struct verdict verdict;
 
         length = disk_block_length(c->disk, block);
         digest_block(b->data + at, length, there);
-        r = expected_digest(v, c->disk, block, here);
-        if (r == 0 && memcmp(here, there, DIGEST_SIZE) != 0)
-            differs(c, b->offset + at, length);
+        r = judge(v, c->disk, block, there, &verdict);
+        if (r == 0 && (verdict.differs || verdict.rotten))
+            tell(v, c, b->offset + at, length, verdict);
     }
     c->checked_bytes += b->length;
     v->done_bytes += b->length;
@@ -374,15 +396,19 @@ static int open_source(struct verifier *v, unsigned i, struct error **err)
         return error_set(err, EINVAL, "the source of disk %s has another size than the disk; is "
                                       "it the same point in time?", s->name);
     c->extents = json_array();
+    if (v->request->repair && !v->request->repair[c->disk->index])
+        v->request->repair[c->disk->index] = mem_new(div_up(c->disk->blocks, 64),
+                                                     sizeof(uint64_t));
     v->total_bytes += c->disk->size;
     return 0;
 }
 
 static json_t *disk_json(const struct checked *c)
 {
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:O}", "disk", c->disk->name, "size_bytes",
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:O}", "disk", c->disk->name, "size_bytes",
                      (json_int_t)c->disk->size, "checked_bytes", (json_int_t)c->checked_bytes,
-                     "differing_bytes", (json_int_t)c->differing_bytes, "differing_extents",
+                     "differing_bytes", (json_int_t)c->differing_bytes, "rotten_bytes",
+                     (json_int_t)c->rotten_bytes, "differing_extents",
                      (json_int_t)c->extent_count, "extents", c->extents);
 }
 
@@ -390,18 +416,20 @@ static json_t *result_json(const struct verifier *v, uint64_t nanoseconds)
 {
     struct super root = superfile_get(&v->engine->super);
     json_t *disks = json_array();
-    uint64_t checked = 0, differing = 0;
+    uint64_t checked = 0, differing = 0, rotten = 0;
 
     for (unsigned i = 0; i < v->request->source_count; i++) {
         checked += v->disks[i].checked_bytes;
         differing += v->disks[i].differing_bytes;
+        rotten += v->disks[i].rotten_bytes;
         json_array_append_new(disks, disk_json(&v->disks[i]));
     }
-    return json_pack("{s:I, s:s?, s:f, s:b, s:I, s:I, s:f, s:o}", "generation",
+    return json_pack("{s:I, s:s?, s:f, s:b, s:I, s:I, s:I, s:f, s:o}", "generation",
                      (json_int_t)v->view->gen, "snapshot",
                      root.cur_gen == v->view->gen ? root.snapshot : NULL, "sample_percent",
-                     v->request->sample_percent, "equal", differing == 0, "checked_bytes",
-                     (json_int_t)checked, "differing_bytes", (json_int_t)differing, "seconds",
+                     v->request->sample_percent, "equal", differing + rotten == 0,
+                     "checked_bytes", (json_int_t)checked, "differing_bytes",
+                     (json_int_t)differing, "rotten_bytes", (json_int_t)rotten, "seconds",
                      (double)nanoseconds / 1e9, "disks", disks);
 }
 

@@ -19,6 +19,9 @@ struct verify_request {
     unsigned source_count;
     double sample_percent;             /* of the blocks, > 0 and <= 100 */
     uint64_t seed;                     /* of the sample */
+    bool bytes;                        /* read what is here as well, and trust no digest */
+    uint64_t **repair; /* not NULL: by index of the disk, a bit per block that is not what it should
+                        * be; the arrays are made and are the caller's to free */
 };
 
 struct verify {
@@ -27,9 +30,13 @@ struct verify {
 
 /*
  * *ret_result (new reference):
- *     {generation, snapshot, sample_percent, equal: bool, checked_bytes, differing_bytes, seconds,
- *      disks: [{disk, size_bytes, checked_bytes, differing_bytes, differing_extents: number,
- *               extents: [{offset, length}...] (the first ones)}]}
+ *     {generation, snapshot, sample_percent, equal: bool, checked_bytes, differing_bytes,
+ *      rotten_bytes, seconds,
+ *      disks: [{disk, size_bytes, checked_bytes, differing_bytes, rotten_bytes,
+ *               differing_extents: number, extents: [{offset, length}...] (the first ones)}]}
+ * Differing: the source has other bytes.  Rotten: what is here is not what its digest says, it changed
+ * here after it landed; found where the source disagrees with the digest, and everywhere with `bytes`.
+ * A block may be both.  Extents are of either.  Equal: neither.
  * 0 also when something differs.  ECANCELED: cancelled, or ended by a flip.
  */
 int verify_run(struct verify *verify, struct engine *engine, const struct verify_request *request,

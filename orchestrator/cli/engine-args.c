@@ -33,7 +33,8 @@ const char engine_usage[] =
     "  limit STORE [--disk NAME] [--source-rate RATE] [--source-iops N] [--target-rate RATE]\n"
     "                        [--target-iops N]    how fast background work may go; shows it\n"
     "  stop STORE                             end the engine\n"
-    "  verify STORE NAME=NBD-URI... [--sample PERCENT]   compare with the source, read again\n"
+    "  verify STORE NAME=NBD-URI... [--sample PERCENT] [--bytes] [--repair]\n"
+    "                                         compare with the source, fetch what differs\n"
     "  manifest STORE [--key PEM] [--output FILE]   hashes of all disks, signed\n"
     "  manifest-key FILE                      make a key to sign with: FILE, and FILE.pub\n"
     "  verify-manifest FILE [--public-key PEM] [--disk NAME=PATH]...   check one, and disks by it\n"
@@ -55,6 +56,7 @@ enum {
     OPT_COMPARE,
     OPT_BYTES,
     OPT_PRESEED,
+    OPT_REPAIR,
     OPT_CONNECTIONS,
     OPT_GRACE,
     OPT_GENERATION,
@@ -85,6 +87,7 @@ static const struct option long_options[] = {
     {"snapshot", required_argument, NULL, OPT_SNAPSHOT},
     {"compare", no_argument, NULL, OPT_COMPARE},
     {"bytes", no_argument, NULL, OPT_BYTES},
+    {"repair", no_argument, NULL, OPT_REPAIR},
     {"preseed", no_argument, NULL, OPT_PRESEED},
     {"connections", required_argument, NULL, OPT_CONNECTIONS},
     {"grace", required_argument, NULL, OPT_GRACE},
@@ -186,6 +189,9 @@ static int take_option(struct engine_args *a, int option, const char *value, str
         return 0;
     case OPT_COMPARE:
         a->compare = true;
+        return 0;
+    case OPT_REPAIR:
+        a->repair = true;
         return 0;
     case OPT_PRESEED:
         a->preseed = true;

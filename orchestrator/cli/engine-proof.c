@@ -85,11 +85,15 @@ static void print_verified(const json_t *d)
 {
     const json_t *extents = json_object_get(d, "extents");
     size_t told = json_array_size(extents);
-    char checked[32], differing[32];
+    char checked[32], differing[32], rotten[32];
 
-    printf("  %-12s %s compared, %s differ\n", text(d, "disk"),
+    printf("  %-12s %s compared, %s differ", text(d, "disk"),
            str_from_bytes(bytes_of(d, "checked_bytes"), checked, sizeof(checked)),
            str_from_bytes(bytes_of(d, "differing_bytes"), differing, sizeof(differing)));
+    if (bytes_of(d, "rotten_bytes") > 0)
+        printf(", %s rotted here", str_from_bytes(bytes_of(d, "rotten_bytes"), rotten,
+                                                  sizeof(rotten)));
+    putchar('\n');
     for (size_t i = 0; i < told; i++) {
         const json_t *e = json_array_get(extents, i);
 
@@ -110,6 +114,20 @@ static void print_verify(const json_t *result)
            json_number_value(json_object_get(result, "seconds")));
     for (size_t i = 0; i < json_array_size(disks); i++)
         print_verified(json_array_get(disks, i));
+    if (json_is_object(json_object_get(result, "repaired")))
+        printf("repaired: generation %" PRIu64 " holds what the source does\n",
+               bytes_of(json_object_get(result, "repaired"), "generation"));
+}
+
+static void warn_differs(const struct engine_args *a, const json_t *result)
+{
+    if (json_is_object(json_object_get(result, "repaired")))
+        fprintf(stderr, "slipway engine: %s differed from the source or from its digests; what "
+                        "did was fetched again\n", a->store);
+    else
+        fprintf(stderr, "slipway engine: %s differs from the source or from its digests; if the "
+                        "source serves the same point in time, 'slipway engine verify --repair' "
+                        "fetches what does\n", a->store);
 }
 
 static json_t *verify_request(const struct engine_args *a)
@@ -119,7 +137,8 @@ static json_t *verify_request(const struct engine_args *a)
     for (size_t i = 0; i < a->disk_count; i++)
         json_array_append_new(disks, json_pack("{s:s, s:s}", "name", a->disks[i].name, "uri",
                                                a->disks[i].value));
-    return json_pack("{s:o, s:f}", "disks", disks, "sample", a->sample_percent);
+    return json_pack("{s:o, s:f, s:b, s:b}", "disks", disks, "sample", a->sample_percent, "bytes",
+                     a->compare_bytes, "repair", a->repair);
 }
 
 int engine_verb_verify(const struct engine_args *a, struct error **err)
@@ -141,9 +160,7 @@ int engine_verb_verify(const struct engine_args *a, struct error **err)
     else if (r == 0)
         print_verify(result);
     if (r == 0 && !equal)
-        fprintf(stderr, "slipway engine: %s differs from the source; if that serves the same point "
-                        "in time, 'slipway engine sync --compare' fetches what differs\n",
-                a->store);
+        warn_differs(a, result);
     json_decref(result);
     r = session_close(&s, r, err);
     return r < 0 || equal ? r : EXIT_CODE_FAILED;

@@ -41,9 +41,10 @@ struct engine_args {
     long long generation;        /* draft create; < 0: the latest */
     double grace_s;              /* < 0: the engine's default */
     long connections;            /* 0: the engine's default */
+    bool repair;                 /* verify */
     bool preseed;                /* create: the targets hold old copies */
     bool compare;
-    bool compare_bytes;          /* sync: compare bytes, not digests */
+    bool compare_bytes;          /* sync, verify: compare bytes, not digests */
     double sample_percent;       /* verify */
     const char *key, *output;    /* manifest */
     const char *public_key;      /* verify-manifest */

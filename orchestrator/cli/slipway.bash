@@ -14,7 +14,7 @@ _slipway_engine() {
     create) words+=" --disk --name --preseed" ;;
     serve) words+=" --nbd-socket --live --source-wait --accept-loss" ;;
     sync) words+=" --bitmap --snapshot --compare --bytes --connections" ;;
-    verify) words+=" --sample" ;;
+    verify) words+=" --sample --bytes --repair" ;;
     flip) words+=" --grace --instant --snapshot --bitmap --since --token" ;;
     detach) words+=" --grace --token" ;;
     manifest) words+=" --key --output" ;;

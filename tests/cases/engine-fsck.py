@@ -60,8 +60,8 @@ check(len(found) == 1 and found[0]["thing"] == str(target), "the changed target 
 check(f"bytes {MIB} to {MIB + 65535}" in found[0]["meaning"], "and where")
 words = run(SLIPWAY, "engine", "fsck", store, "--data", expect=9)
 check("damage: " in words and "what to do: " in words, "people read what it means")
-run(SLIPWAY, "engine", "sync", store, uri, "--snapshot", "p1", "--compare", "--bytes")
-check(fsck("--data")["findings"] == [], "the advice, --compare --bytes, mends it")
+run(SLIPWAY, "engine", "verify", store, uri, "--bytes", "--repair", expect=1)
+check(fsck("--data")["findings"] == [], "the advice, --bytes --repair, mends it")
 
 flip_byte(store / "super", 4096 + 300)
 report = fsck()

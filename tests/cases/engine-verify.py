@@ -55,13 +55,26 @@ check(disk["differing_bytes"] == 2 * 65536, "two blocks differ")
 check(sorted((e["offset"], e["length"]) for e in disk["extents"]) ==
       [(2 * MIB + 65536, 65536), (12 * MIB, 65536)], "and it says where")
 said = run(SLIPWAY, "engine", "verify", store, changed, expect=1)
-check("--compare" in said, "the sentence says what to do")
+check("--repair" in said, "the sentence says what to do")
 run("nbdcopy", f"nbd+unix:///sda?socket={store / 'nbd.sock'}", work / "copy.raw")
 check((work / "copy.raw").read_bytes()[:16 * MIB] == image.read_bytes(), "the mirror is as it was")
 
 run(SLIPWAY, "engine", "sync", store, changed, "--snapshot", "p1", "--compare")
 check(verify(changed)["equal"], "after the advice nothing differs")
 check(not verify(good, expect=1)["equal"], "the older point does")
+
+# What differs or has rotted is fetched again, by a new generation of the same snapshot.
+data[5 * MIB + 3] ^= 1
+other.write_bytes(data)
+with open(work / "t.raw", "r+b") as file:
+    file.seek(9 * MIB)
+    file.write(b"rot")
+report = verify(changed, "--repair", "--sample", "60", "--bytes", expect=1)
+check(report["repaired"]["generation"] == 2 and report["rotten_bytes"] == 65536, "both are mended")
+check(verify(changed, "--bytes")["equal"], "and now it is the source")
+check(verify(changed, "--bytes")["snapshot"] == "p1", "of the same snapshot")
+words = run(SLIPWAY, "engine", "verify", store, changed, "--repair")
+check("repaired" not in words, "nothing to repair is nothing repaired")
 
 refused = [("sdz" + good[3:], 3, "sdz"), (good + "x", "failure", "sda")]
 for uri, code, word in refused:

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
-#include "engine/verify.h"
+#include "engine/repair.h"
 #include "tests/model/fixture.h"
 
 static struct fixture *f;
@@ -153,6 +153,140 @@ static void another_size_is_refused(void **state)
     assert_int_equal(check_sample(point, 100, 1, NULL), -EINVAL);
 }
 
+static struct disk *sda(void)
+{
+    return &f->engine->disks[0];
+}
+
+/* The engine's view of sda, byte by byte. */
+static void assert_sda(const uint8_t *want)
+{
+    uint8_t have[6 * BLOCK_SIZE];
+    struct view *v;
+
+    assert_int_equal(view_get(f->engine, NO_GENERATION, &v), 0);
+    assert_int_equal(view_pread(v, sda(), have, (uint32_t)mem_sizes[0], 0), 0);
+    assert_memory_equal(have, want, mem_sizes[0]);
+    view_put(v);
+}
+
+static int repair(int point, double percent, bool bytes, const char *only, struct error **err)
+{
+    char uris[2][32];
+    struct sync_source sources[2] = {{"sda", uris[0], NULL}, {"sdb", uris[1], NULL}};
+    struct verify_request q = {.sources = sources, .source_count = only ? 1 : 2, .bytes = bytes,
+                               .sample_percent = percent, .seed = 5};
+
+    for (int d = 0; d < 2; d++)
+        snprintf(uris[d], sizeof(uris[d]), "mem:%d/%d", point, d);
+    json_decref(result);
+    result = NULL;
+    return repair_run(&verify, f->engine, &q, NULL, NULL, &result, err);
+}
+
+static void make_rot(uint64_t block)
+{
+    uint8_t data[512];
+
+    memset(data, 0x5a, sizeof(data));
+    assert_int_equal(io_write(sda()->io, sda()->target.buffered_fd, data, sizeof(data),
+                              block * BLOCK_SIZE + 512, false), 0);
+}
+
+/* A mirror of a busy source: no block is zero. */
+static int make_full(void)
+{
+    memset(f->source->live[0], 0x11, mem_sizes[0]);
+    memset(f->source->live[1], 0x22, mem_sizes[1]);
+    return fixture_sync(f, -1, NULL);
+}
+
+/* Changed-block tracking missed a block: it is fetched, and the rest is left alone. */
+static void what_differs_is_fetched_again(void **state)
+{
+    uint64_t counts[4];
+    int point = make_full();
+
+    f->source->points[point][0][2 * BLOCK_SIZE + 9] ^= 1;
+    f->source->points[point][0][mem_sizes[0] - 1] ^= 1;
+    assert_int_equal(repair(point, 100, false, NULL, NULL), 0);
+    assert_int_equal(number("differing_bytes"), BLOCK_SIZE + 3 * 512);
+    assert_int_equal(number("rotten_bytes"), 0);
+    assert_int_equal(f->engine->cur_gen, 1);
+    assert_string_equal(superfile_get(&f->engine->super).snapshot, "p0");
+    layer_count(sda()->layers[0], counts);
+    assert_int_equal(counts[BLOCK_DATA], 2);
+    assert_sda(f->source->points[point][0]);
+    assert_int_equal(repair(point, 100, true, NULL, NULL), 0);
+    assert_true(json_is_true(json_object_get(result, "equal")));
+    assert_true(json_is_null(json_object_get(result, "repaired")));
+    assert_int_equal(f->engine->cur_gen, 1);
+}
+
+static void what_rotted_here_is_told_apart(void **state)
+{
+    int point = make_full();
+
+    make_rot(1);
+    assert_int_equal(check_sample(point, 100, 1, NULL), 0);
+    assert_true(json_is_true(json_object_get(result, "equal"))); /* digests alone do not see it */
+    f->source->points[point][0][3 * BLOCK_SIZE] ^= 1;
+    assert_int_equal(repair(point, 100, true, "sda", NULL), 0); /* of one disk */
+    assert_int_equal(number("differing_bytes"), 2 * BLOCK_SIZE);
+    assert_int_equal(number("rotten_bytes"), BLOCK_SIZE);
+    assert_sda(f->source->points[point][0]);
+    fixture_fold(f);
+    assert_sda(f->source->points[point][0]);
+    assert_int_equal(check_sample(point, 100, 1, NULL), 0);
+    assert_true(json_is_true(json_object_get(result, "equal")));
+}
+
+/* A digest that is damaged, with bytes as they should be. */
+static void a_bad_digest_is_rot_too(void **state)
+{
+    uint8_t bad[DIGEST_SIZE] = {7};
+    int point = make_full();
+
+    assert_int_equal(io_write(sda()->io, sda()->digest_fd, bad, sizeof(bad), 0, false), 0);
+    assert_int_equal(repair(point, 100, false, NULL, NULL), 0);
+    assert_int_equal(number("differing_bytes"), 0);
+    assert_int_equal(number("rotten_bytes"), BLOCK_SIZE);
+    assert_int_equal(check_sample(point, 100, 1, NULL), 0);
+    assert_true(json_is_true(json_object_get(result, "equal")));
+}
+
+static void a_sample_that_finds_something_goes_on_to_all(void **state)
+{
+    int point = make_full();
+
+    for (uint64_t b = 0; b < 4; b++)
+        f->source->points[point][0][b * BLOCK_SIZE] ^= 1;
+    assert_int_equal(repair(point, 60, false, NULL, NULL), 0);
+    assert_non_null(json_object_get(result, "audit"));
+    assert_int_equal(number("differing_bytes"), 4 * BLOCK_SIZE);
+    assert_sda(f->source->points[point][0]);
+}
+
+/* The source fails in the middle: the mirror is as it was, and no half layer is left. */
+static void a_repair_that_fails_leaves_nothing(void **state)
+{
+    _cleanup_error_ struct error *e = NULL;
+    int point = make_full();
+    uint8_t *before = f->source->points[point][0];
+    uint8_t copy[6 * BLOCK_SIZE];
+
+    memcpy(copy, before, mem_sizes[0]);
+    for (uint64_t b = 0; b < 4; b++)
+        before[b * BLOCK_SIZE] ^= 1;
+    f->source->fail_read_at = 3;
+    assert_true(repair(point, 100, false, NULL, &e) < 0);
+    assert_null(sda()->loading);
+    assert_null(f->engine->operation);
+    assert_int_equal(f->engine->cur_gen, 0);
+    assert_sda(copy);
+    assert_true(fixture_sync(f, -1, NULL) >= 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, enter, leave)
 
 int main(void)
@@ -165,6 +299,11 @@ int main(void)
         TEST(without_a_generation_it_is_refused),
         TEST(a_cancel_ends_it),
         TEST(another_size_is_refused),
+        TEST(what_differs_is_fetched_again),
+        TEST(what_rotted_here_is_told_apart),
+        TEST(a_bad_digest_is_rot_too),
+        TEST(a_sample_that_finds_something_goes_on_to_all),
+        TEST(a_repair_that_fails_leaves_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
