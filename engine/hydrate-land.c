@@ -56,9 +56,9 @@ static void landed_locked(struct hydrator *h, struct hydrate_slot *s, int result
 
     hydrate_arrived_locked(h);
     hydrate_count_locked(h, &h->counters.fetched_bytes, job_bytes(h, &s->job));
-    if (s->job.kind == HYDRATE_DEMAND)
+    if (s->job.kind == HYDRATE_DEMAND && s->job.count <= 2)
         pace_demand_ended(&h->pace, now, now - s->issued_ns);
-    else
+    else if (s->job.kind != HYDRATE_DEMAND) /* a long demand takes long, whoever else is there */
         pace_background_ended(&h->pace, now);
     if (result == 0) {
         hydrate_queue_done_locked(h, &s->job);
