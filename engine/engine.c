@@ -393,10 +393,7 @@ static bool finish_owners(struct engine *e)
 
         if (!o)
             continue;
-        if (o->hydrator)
-            hydrator_stop(o->hydrator);
-        hydrator_free(o->hydrator);
-        o->hydrator = NULL;
+        engine_hydrator_end(e, o);
         if (store_mode_is_owner(e->mode) && r == 0)
             r = owner_finish(o);
     }

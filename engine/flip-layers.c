@@ -4,7 +4,6 @@
 
 #include "engine/export.h"
 #include "engine/flip.h"
-#include "engine/hydrate.h"
 #include "engine/lock.h"
 #include "engine/recover.h"
 
@@ -29,15 +28,8 @@ static void let_clients_in(struct engine *e)
 /* Who fetches for the old epoch must have ended before its masks go. */
 static void stop_hydrators(struct engine *e)
 {
-    for (unsigned i = 0; i < e->disk_count; i++) {
-        struct owner *o = e->disks[i].owner;
-
-        if (!o->hydrator)
-            continue;
-        hydrator_stop(o->hydrator);
-        hydrator_free(o->hydrator);
-        o->hydrator = NULL;
-    }
+    for (unsigned i = 0; i < e->disk_count; i++)
+        engine_hydrator_end(e, e->disks[i].owner);
 }
 
 static int finish_old(struct engine *e, struct error **err)

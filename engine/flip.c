@@ -10,7 +10,6 @@
 #include "engine/draft.h"
 #include "engine/export.h"
 #include "engine/fold.h"
-#include "engine/hydrate.h"
 #include "engine/lock.h"
 #include "engine/owner.h"
 #include "engine/plant.h"
@@ -224,6 +223,10 @@ int flip_commit(struct engine *e, struct owner_begin begins[DISKS_MAX],
             error_set_errno(err, -r, "cannot make %s the owner; the mirror's last generation is "
                                      "intact", e->store);
         } else {
+            /* Before anybody can ask for what is missing.  A failure is told by the caller, who
+             * tries again: the root says what it says. */
+            if (x.missing)
+                (void)engine_hydrators(e, x.owners, NULL);
             publish(&x);
             for (unsigned i = 0; i < e->disk_count; i++)
                 owner_free(old[i]);
@@ -399,22 +402,6 @@ static void fill_begin(const struct flip *f, const struct flip_disk *fd, struct 
         b->layers[b->layer_count++] = d->layers[k];
 }
 
-static int start_hydrators(struct flip *f, struct error **err)
-{
-    struct engine *e = f->engine;
-    int r = 0;
-
-    for (unsigned i = 0; r == 0 && e->mode == MODE_OWNER_HYD && i < f->request->source_count;
-         i++) {
-        const struct sync_source *s = &f->request->sources[i];
-
-        r = engine_hydrator(e, engine_disk(e, s->name)->owner, s->uri);
-    }
-    return r < 0 ? error_set_errno(err, -r, "%s is the owner, but what is missing cannot be "
-                                            "fetched; restart the engine", e->store)
-                 : 0;
-}
-
 static int flip_instant(struct flip *f, struct error **err)
 {
     struct engine *e = f->engine;
@@ -441,7 +428,7 @@ static int flip_instant(struct flip *f, struct error **err)
     drop_loading_layers(e);
     if (e->mode == MODE_OWNER)
         sourcefile_remove(e->io, e->store); /* nothing was missing */
-    return start_hydrators(f, err);
+    return e->mode == MODE_OWNER_HYD ? recover_hydrators(e, err) : 0;
 }
 
 /* An instant flip takes a running sync over: what that has brought stays. */

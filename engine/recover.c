@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "engine/hydrate.h"
+#include "engine/lock.h"
 #include "engine/owner.h"
 #include "engine/sourcefile.h"
 
@@ -85,21 +86,39 @@ int recover_owners(struct engine *e, const uint8_t boot_id[16], uint8_t ret_nonc
     return r;
 }
 
-int engine_hydrator(struct engine *e, struct owner *o, const char *uri)
+static int make_hydrator(struct engine *e, struct owner *o, const char *uri)
 {
     struct hydrator_options options = {.readers = e->readers,
                                        .uri = uri,
                                        .wait_ns = e->options.source_wait_ns,
                                        .zero_map = true};
-    int r;
+    struct hydrator *h;
+    int r = hydrator_new(o, &options, &h);
 
-    if (o->hydrator)
-        return hydrator_set_source(o->hydrator, uri);
-    r = hydrator_new(o, &options, &o->hydrator);
-    return r == 0 && e->started ? hydrator_start(o->hydrator) : r;
+    if (r == 0 && e->started)
+        r = hydrator_start(h);
+    if (r < 0) {
+        hydrator_free(h);
+        return r;
+    }
+    LOCK_FOR_SCOPE(&e->lock); /* status looks at it */
+    o->hydrator = h;
+    return 0;
 }
 
-int recover_hydrators(struct engine *e, struct error **err)
+void engine_hydrator_end(struct engine *e, struct owner *o)
+{
+    struct hydrator *h;
+
+    lock_take(&e->lock);
+    h = steal_ptr(o->hydrator);
+    lock_release(&e->lock);
+    if (h)
+        hydrator_stop(h);
+    hydrator_free(h);
+}
+
+int engine_hydrators(struct engine *e, struct owner *const owners[DISKS_MAX], struct error **err)
 {
     struct sourcefile file = {0};
     _cleanup_error_ struct error *why = NULL;
@@ -109,7 +128,19 @@ int recover_hydrators(struct engine *e, struct error **err)
         log_warning("%s: %s", e->store, why ? error_text(why) : strerror(-r));
     r = 0;
     for (unsigned i = 0; r == 0 && i < e->disk_count; i++)
-        r = engine_hydrator(e, e->disks[i].owner, sourcefile_uri(&file, e->disks[i].name));
+        if (!owners[i]->hydrator)
+            r = make_hydrator(e, owners[i], sourcefile_uri(&file, e->disks[i].name));
     sourcefile_done(&file);
-    return r < 0 ? error_set_errno(err, -r, "cannot set up the hydration of %s", e->store) : 0;
+    return r < 0 ? error_set_errno(err, -r, "cannot fetch what %s is missing; restart its engine",
+                                   e->store)
+                 : 0;
+}
+
+int recover_hydrators(struct engine *e, struct error **err)
+{
+    struct owner *owners[DISKS_MAX];
+
+    for (unsigned i = 0; i < e->disk_count; i++)
+        owners[i] = e->disks[i].owner;
+    return engine_hydrators(e, owners, err);
 }

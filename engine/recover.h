@@ -10,8 +10,13 @@
 int recover_owners(struct engine *engine, const uint8_t boot_id[16], uint8_t ret_nonce[16],
                    struct error **err);
 
-/* The hydrators of what is missing, with the source source.json names; without threads yet. */
+/* The hydrators of what is missing, of disks that have none, with the source source.json names;
+ * without threads before engine_start(). */
 int recover_hydrators(struct engine *engine, struct error **err);
 
-/* A disk's hydrator: made, or pointed at another place.  NULL uri: not known yet. */
-int engine_hydrator(struct engine *engine, struct owner *owner, const char *uri);
+/* The same for owners that are not published yet, by disk. */
+int engine_hydrators(struct engine *engine, struct owner *const owners[DISKS_MAX],
+                     struct error **err);
+
+/* Ends an owner's hydrator, if it has one; no client may be reading or writing. */
+void engine_hydrator_end(struct engine *engine, struct owner *owner);
