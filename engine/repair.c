@@ -2,7 +2,6 @@
 #include "engine/repair.h"
 
 #include "base/str.h"
-#include "engine/draft.h"
 
 struct repair {
     struct verify *verify;
@@ -72,9 +71,6 @@ static int run(struct repair *x, json_t **ret_result, struct error **err)
     struct sync *s;
     int r;
 
-    if (x->engine->draft)
-        return error_set(err, EBUSY, "the draft '%s' is open; seal or drop it first",
-                         x->engine->draft->name);
     r = find(x, ret_result, err);
     if (r == 0 && !is_equal(*ret_result)) {
         s = mem_new(1, sizeof(*s));
