@@ -209,6 +209,26 @@ int engine_verb_serve(const struct engine_args *a, struct error **err)
 
 /* ---- status ---- */
 
+/* Where the rest of a hydrating disk comes from, and what is in the way. */
+static void print_hydration(const json_t *h)
+{
+    static const char *const reasons[] = {"error", "setback"};
+    char rate[32];
+
+    if (!h)
+        return;
+    printf("    source %s, %s/s now; %" JSON_INTEGER_FORMAT " requests waited, "
+           "%" JSON_INTEGER_FORMAT " failed\n", json_string_value(json_object_get(h, "source")),
+           str_from_bytes((uint64_t)number(h, "rate_bytes_s"), rate, sizeof(rate)),
+           number(h, "waits"), number(h, "failed_waits"));
+    for (size_t i = 0; i < 2; i++) {
+        const char *reason = json_string_value(json_object_get(h, reasons[i]));
+
+        if (reason && *reason)
+            printf("    %s\n", reason);
+    }
+}
+
 static void print_disk(const json_t *d)
 {
     char size[32], missing[32];
@@ -223,6 +243,7 @@ static void print_disk(const json_t *d)
     if (json_array_size(json_object_get(d, "layers")) > 0)
         printf("  %zu layer(s) to fold", json_array_size(json_object_get(d, "layers")));
     putchar('\n');
+    print_hydration(json_object_get(d, "hydration"));
 }
 
 static void print_status(const json_t *s)

@@ -6,8 +6,8 @@ import errno
 
 import nbd
 
-from case import check, require, wait_until, work
-from engines import MIB, Engine, Source, connect, random_image, read_all
+from case import check, require, run, wait_until, work
+from engines import MIB, SLIPWAY, Engine, Source, connect, random_image, read_all
 
 require("nbdkit")
 SIZE = 64 * MIB
@@ -57,6 +57,8 @@ source.kill()
 fails(20 * MIB)
 check(hydration()["source"] == "lost", "a failed wait says so")
 check(hydration()["error"], "and why")
+text = run(SLIPWAY, "engine", "status", engine.store)
+check("source lost" in text and hydration()["error"] in text, "people are told, too")
 fails(21 * MIB)
 reads(8 * MIB)
 writes(9 * MIB + 4096, 8192, 2)  # whole sub-blocks need no source
