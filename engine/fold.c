@@ -6,6 +6,7 @@
 
 #include "base/align.h"
 #include "base/clock.h"
+#include "engine/lock.h"
 #include "engine/plant.h"
 
 #define FOLD_CHUNK (UINT64_C(1) << 20)
@@ -340,7 +341,7 @@ int fold_all(struct engine *e, atomic_bool *stop, progress_fn *progress, void *c
     int folded = 0, r = 0;
     struct disk *d;
 
-    LOCK_FOR_SCOPE(&e->fold_lock);
+    HOLD_FOR_SCOPE(&e->fold_lock);
     while (r == 0 && !atomic_load(stop) && (d = fold_candidate(e))) {
         r = fold_one(e, d, stop, progress, context);
         if (r == -EAGAIN)

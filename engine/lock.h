@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdint.h>
+#include "base/cleanup.h"
 
 struct lock_hook {
     void (*yield)(void); /* another thread may run now; returns when it is this one's turn */
@@ -39,6 +40,7 @@ static inline void lock_release_p(pthread_mutex_t **mutex)
     lock_release(*mutex);
 }
 
+/* Holds the mutex until the end of the enclosing scope. */
 #define HOLD_FOR_SCOPE(mutex)                                                                      \
-    __attribute__((cleanup(lock_release_p), unused)) pthread_mutex_t *held_##__LINE__ =            \
-        lock_take_for_scope(mutex)
+    __attribute__((cleanup(lock_release_p), unused)) pthread_mutex_t *CLEANUP_CAT(                 \
+        scope_hold_, __LINE__) = lock_take_for_scope(mutex)

@@ -3,6 +3,7 @@
 
 #include "base/align.h"
 #include "engine/crc32c.h"
+#include "engine/lock.h"
 #include "engine/plant.h"
 
 #define SUPER_MAGIC 0x50555753u /* "SWUP" */
@@ -208,7 +209,7 @@ int superfile_update(struct superfile *sf, int (*fn)(struct super *, void *), vo
     struct super next;
     int r;
 
-    LOCK_FOR_SCOPE(&sf->lock);
+    HOLD_FOR_SCOPE(&sf->lock);
     if (sf->failed)
         return -EIO;
     next = sf->current;
@@ -230,6 +231,6 @@ int superfile_update(struct superfile *sf, int (*fn)(struct super *, void *), vo
 
 struct super superfile_get(struct superfile *sf)
 {
-    LOCK_FOR_SCOPE(&sf->lock);
+    HOLD_FOR_SCOPE(&sf->lock);
     return sf->current;
 }
