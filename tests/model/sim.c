@@ -23,10 +23,24 @@ static void land_some(struct sim *s)
             at = &(*at)->next;
 }
 
+static void let_others(struct sim *s)
+{
+    if (s->yield && !s->quiet)
+        s->yield();
+}
+
+/* The call has had its effect; whether the caller gets to know is another matter. */
+static int leave(struct sim *s, int r)
+{
+    let_others(s);
+    return s->dead && !s->quiet ? -EIO : r;
+}
+
 /* 0: go on; -errno: fail, after the effect in *ret_effect.  takes_space: ENOSPC is possible. */
 static int enter(struct sim *s, bool takes_space, enum effect *ret_effect)
 {
     *ret_effect = EFFECT_NONE;
+    let_others(s);
     if (s->dead)
         return -EIO;
     if (s->quiet)
@@ -41,7 +55,8 @@ static int enter(struct sim *s, bool takes_space, enum effect *ret_effect)
     if (s->fault == SIM_ENOSPC)
         return -ENOSPC;
     *ret_effect = random_below(&s->random, 3);
-    s->dead = s->fault == SIM_CRASH;
+    if (s->fault == SIM_CRASH)
+        sim_die(s);
     return -EIO;
 }
 
@@ -67,7 +82,7 @@ static void write_torn(struct sim *s, struct inode *i, uint64_t offset, const ui
         uint64_t n = MIN(length - at, (uint64_t)i->tear * (1 + random_below(&s->random, 8)));
 
         if (random_once_in(&s->random, 2))
-            inode_write(i, offset + at, bytes + at, n);
+            inode_write(s, i, offset + at, bytes ? bytes + at : NULL, n);
         at += n;
     }
 }
@@ -76,37 +91,40 @@ static void write_effect(struct sim *s, struct inode *i, enum effect effect, uin
                          const uint8_t *bytes, uint64_t length)
 {
     if (effect == EFFECT_WHOLE)
-        inode_write(i, offset, bytes, length);
+        inode_write(s, i, offset, bytes, length);
     else if (effect == EFFECT_TORN)
         write_torn(s, i, offset, bytes, length);
+}
+
+static struct sim_flight *flight_new(struct sim *s, struct inode *i, const void *data,
+                                     size_t length, uint64_t offset)
+{
+    struct sim_flight *flight = mem_new(1, sizeof(*flight) + length);
+
+    *flight = (struct sim_flight){
+        .next = s->flights, .inode = i, .offset = offset, .length = length};
+    if (data)
+        memcpy(flight->bytes, data, length);
+    s->flights = flight;
+    return flight;
 }
 
 struct sim_flight *sim_submit(struct sim *s, int fd, const void *data, size_t length,
                               uint64_t offset, int *ret_error)
 {
     struct open_file *f = get_file(s, fd);
-    struct sim_flight *flight;
 
     *ret_error = s->dead ? -EIO : !f ? -EBADF : 0;
     if (*ret_error == 0 && f->direct && ((offset | length) & (s->alignment - 1)))
         *ret_error = -EINVAL;
-    if (*ret_error)
-        return NULL;
-    flight = mem_new(1, sizeof(*flight) + length);
-    flight->inode = f->inode;
-    flight->offset = offset;
-    flight->length = length;
-    memcpy(flight->bytes, data, length);
-    flight->next = s->flights;
-    s->flights = flight;
-    return flight;
+    return *ret_error ? NULL : flight_new(s, f->inode, data, length, offset);
 }
 
 int sim_complete(struct sim *s, struct sim_flight *flight)
 {
     struct sim_flight **at = &s->flights;
     enum effect effect;
-    int r = enter(s, true, &effect);
+    int r = enter(s, !flight->reserved, &effect);
 
     if (s->dead) {
         flight->orphan = true;
@@ -188,7 +206,35 @@ static ssize_t sim_pread(struct io *io, int fd, void *data, size_t length, uint6
     if (n > TEAR && !s->quiet && random_once_in(&s->random, 32))
         n = round_down(n / 2, TEAR); /* short reads happen */
     image_read(&f->inode->now, offset, data, n);
-    return (ssize_t)n;
+    flight_read(s, f->inode, offset, data, n);
+    r = leave(s, 0);
+    return r < 0 ? r : (ssize_t)n;
+}
+
+static int write_now(struct sim *s, struct inode *i, const void *data, size_t length,
+                     uint64_t offset, bool reserved)
+{
+    enum effect effect;
+    int r = enter(s, !reserved, &effect);
+
+    if (r == 0)
+        inode_write(s, i, offset, data, length);
+    else
+        write_effect(s, i, effect, offset, data, length);
+    return r;
+}
+
+/* In flight for a while: other threads see any part of it, and so may the next process. */
+static int write_flying(struct sim *s, struct inode *i, const void *data, size_t length,
+                        uint64_t offset, bool reserved)
+{
+    struct sim_flight *flight = flight_new(s, i, data, length, offset);
+
+    flight->call = true;
+    flight->reserved = reserved;
+    while (!s->dead && random_once_in(&s->random, 3))
+        s->yield();
+    return sim_complete(s, flight);
 }
 
 static ssize_t sim_pwrite(struct io *io, int fd, const void *data, size_t length,
@@ -196,7 +242,8 @@ static ssize_t sim_pwrite(struct io *io, int fd, const void *data, size_t length
 {
     struct sim *s = sim_of(io);
     struct open_file *f = get_file(s, fd);
-    enum effect effect;
+    uint64_t before = s->writes;
+    struct inode *i;
     int r;
 
     if (!f || f->read_only)
@@ -205,33 +252,39 @@ static ssize_t sim_pwrite(struct io *io, int fd, const void *data, size_t length
         return -EFBIG;
     if (f->direct && ((offset | length) & (s->alignment - 1)))
         return -EINVAL;
-    r = enter(s, !dsync, &effect); /* what is written dsync has its space */
-    if (r < 0) {
-        write_effect(s, f->inode, effect, offset, data, length);
-        return r;
+    i = f->inode;
+    if (s->yield && !s->quiet) /* dsync: it has its space */
+        r = write_flying(s, i, data, length, offset, dsync);
+    else
+        r = write_now(s, i, data, length, offset, dsync);
+    if (dsync && r == 0)
+        inode_harden_newest(i);
+    if (dsync && r < 0) {
+        s->syncs_failed += !s->dead;
+        inode_lose(i, before);
     }
-    inode_write(f->inode, offset, data, length);
-    if (dsync)
-        inode_harden_newest(f->inode);
-    return (ssize_t)length;
+    r = leave(s, r);
+    return r < 0 ? r : (ssize_t)length;
 }
 
 static int sim_fdatasync(struct io *io, int fd)
 {
     struct sim *s = sim_of(io);
     struct open_file *f = get_file(s, fd);
+    struct inode *i = f ? f->inode : NULL;
+    uint64_t upto = s->writes; /* what completes during the call is not covered */
     int r = enter_plain(s);
 
-    if (!f)
+    if (!i)
         return -EBADF;
     if (r < 0) {
-        for (struct pending *p = f->inode->first; p; p = p->next)
-            p->lost = true;
+        s->syncs_failed += !s->dead;
+        inode_lose(i, 0);
         return r;
     }
-    inode_harden(f->inode);
-    image_resize(&f->inode->durable, f->inode->now.size);
-    return 0;
+    inode_harden(i, upto);
+    image_resize(&i->durable, i->now.size);
+    return leave(s, 0);
 }
 
 static int sim_sync_dir(struct io *io, const char *path)
@@ -243,23 +296,25 @@ static int sim_sync_dir(struct io *io, const char *path)
     if (r < 0 || !i || !i->folder)
         return r < 0 ? r : -ENOENT;
     name_harden(s, path);
-    return 0;
+    return leave(s, 0);
 }
 
 static int sim_zero(struct io *io, int fd, uint64_t offset, uint64_t length, enum io_zero_how how)
 {
     struct sim *s = sim_of(io);
     struct open_file *f = get_file(s, fd);
-    enum effect effect;
-    int r = enter(s, true, &effect);
     uint64_t end;
+    int r;
 
     if (!f)
         return -EBADF;
     end = MIN(offset + length, f->inode->now.size);
-    if ((r == 0 || effect != EFFECT_NONE) && end > offset)
-        inode_write(f->inode, offset, NULL, end - offset);
-    return r;
+    length = end > offset ? end - offset : 0;
+    if (s->yield && !s->quiet)
+        r = write_flying(s, f->inode, NULL, length, offset, false);
+    else
+        r = write_now(s, f->inode, NULL, length, offset, false);
+    return leave(s, r);
 }
 
 static int sim_allocate(struct io *io, int fd, uint64_t offset, uint64_t length)
@@ -283,9 +338,9 @@ static int sim_truncate(struct io *io, int fd, uint64_t size)
     /* What is cut off does not come back when the file grows again, not even after a power loss
      * that an fdatasync has preceded. */
     if (size < f->inode->now.size)
-        inode_write(f->inode, size, NULL, f->inode->now.size - size);
+        inode_write(s, f->inode, size, NULL, f->inode->now.size - size);
     image_resize(&f->inode->now, size);
-    return r;
+    return leave(s, r);
 }
 
 static int sim_size(struct io *io, int fd, uint64_t *ret_size)
@@ -321,7 +376,7 @@ static int sim_unlink(struct io *io, const char *path)
         return r < 0 ? r : i ? -EISDIR : -ENOENT;
     if (r == 0 || effect != EFFECT_NONE)
         change_add(s, CHANGE_REMOVE, path, i, false);
-    return r;
+    return leave(s, r);
 }
 
 static int sim_rmdir(struct io *io, const char *path)
@@ -398,6 +453,17 @@ static int sim_seek(struct io *io, int fd, uint64_t offset, uint64_t size, uint6
     return 0;
 }
 
+/* A thread that was killed in pwrite: some of it was written, and the process could only go, and
+ * with it its locks, when the call had ended. */
+static void end_call(struct sim *s, struct sim_flight **at)
+{
+    struct sim_flight *f = *at;
+
+    *at = f->next;
+    write_effect(s, f->inode, random_below(&s->random, 3), f->offset, f->bytes, f->length);
+    free(f);
+}
+
 static int sim_lock(struct io *io, int fd, uint64_t timeout_ns, int *ret_owner)
 {
     struct sim *s = sim_of(io);
@@ -413,12 +479,14 @@ static int sim_lock(struct io *io, int fd, uint64_t timeout_ns, int *ret_owner)
             return -EBUSY;
         }
     while (*at)
-        if ((*at)->inode == f->inode && (*at)->orphan)
+        if ((*at)->orphan && (*at)->call)
+            end_call(s, at);
+        else if ((*at)->orphan && (*at)->inode == f->inode)
             flight_land(s, at);
         else
             at = &(*at)->next;
     f->locked = true;
-    return 0;
+    return leave(s, 0);
 }
 
 static uint64_t sim_free_space(struct io *io, const char *path)

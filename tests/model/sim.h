@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A simulated disk under struct io: files in memory that lose, tear and delay what was not made
- * durable.  One thread.
+ * durable.  One thread at a time.
  *
  * What is promised is what ext4 and XFS promise, no more:
  *   - a completed write is visible at once and durable after fdatasync of its file (or when it was
@@ -54,6 +54,12 @@ void sim_set_free_space(struct sim *sim, uint64_t bytes);
 bool sim_dead(const struct sim *sim);       /* a SIM_CRASH happened */
 bool sim_fault_hit(const struct sim *sim);  /* the fault that was set has happened */
 unsigned sim_calls(const struct sim *sim);  /* counted since sim_set_fault() */
+
+/* Lets another thread run, in the middle of calls, which then take a while: a write is in flight, an
+ * fdatasync covers what had completed when it began.  NULL: one thread. */
+void sim_set_yield(struct sim *sim, void (*yield)(void));
+/* Calls that were to make something durable and failed. */
+unsigned sim_syncs_failed(const struct sim *sim);
 
 /* Between begin and end calls are not counted, cannot fail, and nothing lands late. */
 void sim_quiet_begin(struct sim *sim);

@@ -11,6 +11,7 @@
 
 void sim_kill(struct sim *s)
 {
+    sim_die(s);
     memset(s->files, 0, sizeof(s->files));
     for (struct sim_flight *f = s->flights; f; f = f->next)
         f->orphan = true;
@@ -170,14 +171,26 @@ void sim_settle(struct sim *s)
     while (s->changes)
         change_harden(s, change_take(&s->changes), true);
     for (struct inode *i = s->inodes; i; i = i->next) {
-        inode_harden(i);
+        inode_harden(i, UINT64_MAX);
         image_resize(&i->durable, i->now.size);
     }
 }
 
 void sim_die(struct sim *s)
 {
+    if (!s->dead)
+        shared_freeze(s);
     s->dead = true;
+}
+
+void sim_set_yield(struct sim *s, void (*yield)(void))
+{
+    s->yield = yield;
+}
+
+unsigned sim_syncs_failed(const struct sim *s)
+{
+    return s->syncs_failed;
 }
 
 unsigned sim_open_files(const struct sim *s)

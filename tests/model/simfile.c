@@ -67,12 +67,14 @@ void inode_forget(struct inode *i)
 }
 
 /* bytes NULL: zeros. */
-void inode_write(struct inode *i, uint64_t offset, const uint8_t *bytes, uint64_t length)
+void inode_write(struct sim *s, struct inode *i, uint64_t offset, const uint8_t *bytes,
+                 uint64_t length)
 {
     struct pending *p = mem_new(1, sizeof(*p) + length);
 
     p->offset = offset;
     p->length = length;
+    p->order = ++s->writes;
     if (bytes)
         memcpy(p->bytes, bytes, length);
     *i->last = p;
@@ -87,6 +89,7 @@ static struct pending *pending_part(const struct pending *p, uint64_t from, uint
     part->offset = from;
     part->length = to - from;
     part->lost = p->lost;
+    part->order = p->order;
     memcpy(part->bytes, p->bytes + (from - p->offset), to - from);
     return part;
 }
@@ -137,13 +140,13 @@ void inode_harden_newest(struct inode *i)
     free(newest);
 }
 
-/* All but the lost ones; those lose what a later write covers. */
-void inode_harden(struct inode *i)
+/* All up to the order `upto` but the lost ones; those lose what a later write covers. */
+void inode_harden(struct inode *i, uint64_t upto)
 {
     struct pending *p;
 
     for (struct pending **at = &i->first; (p = *at);) {
-        if (p->lost) {
+        if (p->lost || p->order > upto) {
             at = &p->next;
             continue;
         }
@@ -164,6 +167,29 @@ void flight_land(struct sim *s, struct sim_flight **at)
     struct sim_flight *f = *at;
 
     *at = f->next;
-    inode_write(f->inode, f->offset, f->bytes, f->length);
+    inode_write(s, f->inode, f->offset, f->bytes, f->length);
     free(f);
+}
+
+/* A read sees any sectors of the writes that are under way in this process. */
+void flight_read(struct sim *s, const struct inode *i, uint64_t offset, uint8_t *bytes,
+                 uint64_t length)
+{
+    for (const struct sim_flight *f = s->flights; f; f = f->next) {
+        if (f->inode != i || f->orphan || !ranges_overlap(offset, length, f->offset, f->length))
+            continue;
+        for (uint64_t at = 0; at < f->length; at += TEAR) {
+            uint64_t n = MIN(TEAR, f->length - at), start = f->offset + at;
+
+            if (start >= offset && start + n <= offset + length && random_once_in(&s->random, 2))
+                memcpy(bytes + (start - offset), f->bytes + at, n);
+        }
+    }
+}
+
+/* What was written after the order `after` never becomes durable. */
+void inode_lose(struct inode *i, uint64_t after)
+{
+    for (struct pending *p = i->first; p; p = p->next)
+        p->lost |= p->order > after;
 }

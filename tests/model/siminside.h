@@ -15,6 +15,7 @@ struct image {
 struct pending {
     struct pending *next;
     uint64_t offset, length;
+    uint64_t order; /* of all completed writes */
     bool lost; /* an fdatasync that should have covered it failed */
     uint8_t bytes[];
 };
@@ -50,6 +51,8 @@ struct sim_flight {
     struct inode *inode;
     uint64_t offset, length;
     bool orphan; /* of a process that is gone */
+    bool call;   /* of a thread in pwrite: ends with the process */
+    bool reserved; /* cannot fail for want of space */
     uint8_t bytes[];
 };
 
@@ -69,6 +72,8 @@ struct shared {
 struct sim {
     struct io io;
     struct random random;
+    void (*yield)(void);
+    uint64_t writes; /* completed so far */
     struct inode *inodes;
     struct name *names, *durable_names;
     struct change *changes; /* of names, oldest first */
@@ -76,6 +81,7 @@ struct sim {
     struct open_file files[256];
     struct shared *shared;
     unsigned boot; /* counts power losses */
+    unsigned syncs_failed;
     unsigned next_inode, calls, fault_at, quiet, store_tear;
     uint32_t landing; /* orphaned writes land once in so many calls */
     enum sim_fault fault;
@@ -94,9 +100,13 @@ void image_write(struct image *im, uint64_t offset, const uint8_t *bytes, uint64
 void image_read(const struct image *im, uint64_t offset, uint8_t *bytes, uint64_t length);
 void image_copy(struct image *to, const struct image *from);
 void inode_forget(struct inode *i);
-void inode_write(struct inode *i, uint64_t offset, const uint8_t *bytes, uint64_t length);
+void inode_write(struct sim *s, struct inode *i, uint64_t offset, const uint8_t *bytes,
+                 uint64_t length);
 void inode_harden_newest(struct inode *i);
-void inode_harden(struct inode *i);
+void inode_harden(struct inode *i, uint64_t upto);
+void inode_lose(struct inode *i, uint64_t after);
+void flight_read(struct sim *s, const struct inode *i, uint64_t offset, uint8_t *bytes,
+                 uint64_t length);
 void flight_land(struct sim *s, struct sim_flight **at);
 
 /* ---- simmap.c: mapped files ---- */
@@ -106,6 +116,7 @@ void sim_unmap(struct io *io, void *base, size_t size);
 void sim_map_drop(struct io *io, void *base, size_t size);
 int sim_map_unlink(struct io *io, const char *path);
 int sim_boot_id(struct io *io, uint8_t ret_id[16]);
+void shared_freeze(struct sim *s); /* the process is gone: nothing it does counts any more */
 void shared_forget(struct sim *s); /* the machine is gone */
 void shared_free(struct sim *s);
 

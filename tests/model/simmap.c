@@ -83,6 +83,20 @@ int sim_boot_id(struct io *io, uint8_t ret_id[16])
     return 0;
 }
 
+void shared_freeze(struct sim *s)
+{
+    for (struct shared *x = s->shared; x; x = x->next) {
+        struct shared *kept;
+
+        if (!x->path)
+            continue;
+        kept = mem_new(1, sizeof(*kept));
+        *kept = (struct shared){s->shared, steal_ptr(x->path), x->size, mem_new(1, x->size)};
+        memcpy(kept->bytes, x->bytes, x->size);
+        s->shared = kept;
+    }
+}
+
 void shared_forget(struct sim *s)
 {
     for (struct shared *x = s->shared; x; x = x->next)
