@@ -228,8 +228,11 @@ static int write_now(struct sim *s, struct inode *i, const void *data, size_t le
 static int write_flying(struct sim *s, struct inode *i, const void *data, size_t length,
                         uint64_t offset, bool reserved)
 {
-    struct sim_flight *flight = flight_new(s, i, data, length, offset);
+    struct sim_flight *flight;
 
+    if (s->dead)
+        return -EIO;
+    flight = flight_new(s, i, data, length, offset);
     flight->call = true;
     flight->reserved = reserved;
     while (!s->dead && random_once_in(&s->random, 3))

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+
+#include "base/align.h"
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "engine/hydrate.h"
+#include "tests/weave/baton.h"
+#include "tests/weave/weave.h"
+
+#define GUEST_MAX (3 * BLOCK_SIZE)
+
+static unsigned below(struct world *w, unsigned n)
+{
+    return random_below(&w->random, n);
+}
+
+static unsigned disk_index(const struct world *w, const struct weave_disk *d)
+{
+    return (unsigned)(d - w->disks);
+}
+
+/* Any operation may fail when the process is dead or an I/O error was planted; otherwise not. */
+static void check_result(struct world *w, const char *what, int r)
+{
+    if (r >= 0 || w->dead)
+        return;
+    if (!w->trouble || (r != -EIO && r != -ENOSPC))
+        weave_fail(w, "%s failed with %s", what, strerror(-r));
+}
+
+/* ---- the guest ---- */
+
+struct range {
+    uint32_t first, count; /* sectors */
+};
+
+static struct range guest_range(struct world *w, const struct weave_disk *d)
+{
+    uint32_t sectors = d->history.sectors, per_sub = SUB_BLOCK_SIZE / HISTORY_SECTOR;
+    uint32_t subs = sectors / per_sub;
+    struct range g;
+
+    switch (below(w, 8)) {
+    case 0: /* anything small */
+    case 1:
+        g = (struct range){below(w, sectors), 1 + below(w, 12)};
+        break;
+    case 2: /* large, odd edges */
+        g = (struct range){below(w, sectors), 1 + below(w, 300)};
+        break;
+    case 3: /* the end of the disk */
+        g.count = 1 + below(w, 20);
+        g.first = sectors - g.count;
+        break;
+    case 4: /* across a block */
+        g.count = 2 + below(w, 20);
+        g.first = (1 + below(w, (sectors - 1) / 128)) * 128 - 1 - below(w, g.count - 1);
+        break;
+    default: /* what guests mostly do */
+        g = (struct range){below(w, subs) * per_sub, (1 + below(w, 4)) * per_sub};
+        break;
+    }
+    g.count = MIN(g.count, sectors - g.first);
+    return g;
+}
+
+static bool busy(const struct weave_disk *d, struct range g)
+{
+    for (unsigned i = 0; i < d->history.count; i++) {
+        const struct guest_op *op = &d->history.ops[i];
+
+        if (!op->end && ranges_overlap(op->first, op->count, g.first, g.count))
+            return true;
+    }
+    return false;
+}
+
+static bool take_range(struct world *w, struct weave_disk *d, struct range *ret_range)
+{
+    *ret_range = guest_range(w, d);
+    return (w->overlap && below(w, 2)) || !busy(d, *ret_range);
+}
+
+static void guest_write(struct world *w, struct weave_disk *d)
+{
+    _cleanup_free_ uint8_t *bytes = NULL;
+    bool fua = below(w, 4) == 0;
+    struct guest_op *op;
+    struct range g;
+    int r;
+
+    if (!take_range(w, d, &g))
+        return;
+    bytes = malloc((size_t)g.count * HISTORY_SECTOR);
+    op = history_begin(&d->history, g.first, g.count, false, bytes);
+    if (!op)
+        return;
+    weave_tell(w, "disk %u: write %llu of sectors %u+%u%s", disk_index(w, d),
+               (unsigned long long)op->id, g.first, g.count, fua ? ", durable" : "");
+    r = owner_pwrite(d->owner, bytes, g.count * HISTORY_SECTOR,
+                     (uint64_t)g.first * HISTORY_SECTOR, fua ? EXPORT_FUA : 0);
+    weave_tell(w, "disk %u: write %llu: %d", disk_index(w, d), (unsigned long long)op->id, r);
+    history_end(&d->history, op, r == 0 && !w->dead, fua);
+    check_result(w, "a write", r);
+}
+
+static void guest_zero(struct world *w, struct weave_disk *d, bool trim)
+{
+    unsigned flags = (below(w, 4) == 0 ? EXPORT_FUA : 0) | (below(w, 2) ? EXPORT_MAY_TRIM : 0);
+    struct guest_op *op;
+    struct range g;
+    int r;
+
+    if (!trim && below(w, 4) == 0)
+        flags |= EXPORT_FAST;
+    if (!take_range(w, d, &g))
+        return;
+    op = history_begin(&d->history, g.first, g.count, true, NULL);
+    if (!op)
+        return;
+    op->hint = trim;
+    weave_tell(w, "disk %u: %s of sectors %u+%u, flags %u", disk_index(w, d),
+               trim ? "trim" : "zero", g.first, g.count, flags);
+    if (trim)
+        r = owner_trim(d->owner, g.count * HISTORY_SECTOR, (uint64_t)g.first * HISTORY_SECTOR,
+                       flags & EXPORT_FUA);
+    else
+        r = owner_zero(d->owner, g.count * HISTORY_SECTOR, (uint64_t)g.first * HISTORY_SECTOR,
+                       flags);
+    weave_tell(w, "disk %u: %s of sectors %u+%u: %d", disk_index(w, d), trim ? "trim" : "zero",
+               g.first, g.count, r);
+    history_end(&d->history, op, r == 0 && !w->dead, flags & EXPORT_FUA);
+    if (r != -EOPNOTSUPP || !(flags & EXPORT_FAST))
+        check_result(w, trim ? "a trim" : "a zero", r);
+}
+
+static void guest_read(struct world *w, struct weave_disk *d)
+{
+    struct range g = guest_range(w, d);
+    _cleanup_free_ uint8_t *bytes = malloc((size_t)g.count * HISTORY_SECTOR);
+    uint32_t since = history_now(&d->history);
+    int64_t bad;
+    int r = owner_pread(d->owner, bytes, g.count * HISTORY_SECTOR,
+                        (uint64_t)g.first * HISTORY_SECTOR);
+
+    check_result(w, "a read", r);
+    if (r < 0 || w->dead)
+        return;
+    bad = history_check_read(&d->history, g.first, g.count, bytes, since);
+    if (bad >= 0) {
+        char text[64];
+
+        history_describe(history_value(bytes + ((size_t)bad - g.first) * HISTORY_SECTOR), text,
+                         sizeof(text));
+        weave_fail(w, "disk %u: a read of sector %lld sees %s", disk_index(w, d), (long long)bad,
+                   text);
+    }
+}
+
+/* ---- what makes things durable ---- */
+
+static void flush(struct world *w, struct weave_disk *d, bool background)
+{
+    uint64_t blocks = d->owner->disk->blocks;
+    _cleanup_free_ uint16_t *before = malloc(blocks * sizeof(*before));
+    uint32_t since = history_now(&d->history);
+    bool failed = sim_syncs_failed(w->sim) > w->syncs_failed;
+    bool anything = !background;
+    int r;
+
+    for (uint64_t b = 0; b < blocks; b++)
+        before[b] = weave_missing(d->owner, b);
+    weave_tell(w, "disk %u: %s", disk_index(w, d), background ? "checkpoint" : "flush");
+    r = background ? owner_checkpoint(d->owner) : owner_flush(d->owner);
+    weave_tell(w, "disk %u: %s: %d", disk_index(w, d), background ? "checkpoint" : "flush", r);
+    if (r == 0 && !w->dead && anything) {
+        if (failed)
+            weave_fail(w, "disk %u: a flush was acknowledged after an fdatasync had failed",
+                       disk_index(w, d));
+        history_flushed(&d->history, since);
+        for (uint64_t b = 0; b < blocks; b++)
+            d->durable[b] &= before[b];
+    }
+    check_result(w, background ? "a checkpoint" : "a flush", r);
+}
+
+static void checkpoint_planes(struct world *w, struct weave_disk *d)
+{
+    weave_tell(w, "disk %u: planes", disk_index(w, d));
+    check_result(w, "a checkpoint of the planes", owner_checkpoint_planes(d->owner));
+}
+
+static void prune(struct world *w, struct weave_disk *d)
+{
+    int r;
+
+    weave_tell(w, "disk %u: prune", disk_index(w, d));
+    r = owner_prune(d->owner);
+    weave_tell(w, "disk %u: prune: %d", disk_index(w, d), r);
+    check_result(w, "a prune", r);
+}
+
+/* ---- hydration ---- */
+
+/* As a connection does: the data were read long before they are written. */
+static void hydrate_fetched(struct world *w, struct weave_disk *d)
+{
+    uint64_t block = below(w, (unsigned)d->owner->disk->blocks);
+    uint32_t count = 1 + below(w, (unsigned)MIN(d->owner->disk->blocks - block, UINT64_C(3)));
+    _cleanup_free_ uint8_t *bytes = calloc(count, BLOCK_SIZE);
+    uint64_t offset = block * BLOCK_SIZE;
+
+    memcpy(bytes, d->flip + offset, MIN(count * BLOCK_SIZE, d->owner->disk->size - offset));
+    weave_tell(w, "disk %u: hydrate %llu+%u", disk_index(w, d), (unsigned long long)block, count);
+    check_result(w, "hydration", owner_hydrate(d->owner, block, count, bytes, NULL));
+}
+
+static void hydrate_local(struct world *w, struct weave_disk *d)
+{
+    uint64_t block = below(w, (unsigned)d->owner->disk->blocks);
+
+    weave_tell(w, "disk %u: hydrate locally from %llu on", disk_index(w, d),
+               (unsigned long long)block);
+    check_result(w, "local hydration", owner_hydrate_local(d->owner, block, 1 + below(w, 4)));
+}
+
+static void hydrate_step(struct world *w, struct weave_disk *d)
+{
+    if (!d->owner->hydrator)
+        return;
+    weave_tell(w, "disk %u: a step of the hydrator", disk_index(w, d));
+    check_result(w, "a step of the hydrator",
+                 hydrator_step(d->owner->hydrator, below(w, 2)));
+}
+
+static void hydrate(struct world *w, struct weave_disk *d)
+{
+    switch (below(w, 5)) {
+    case 0:
+        hydrate_local(w, d);
+        break;
+    case 1:
+    case 2:
+        hydrate_step(w, d);
+        break;
+    default:
+        hydrate_fetched(w, d);
+        break;
+    }
+}
+
+/* ---- failback (T17): what it must get right of the planes ---- */
+
+static int send_block(struct world *w, struct weave_disk *d, uint64_t block)
+{
+    uint32_t length = disk_block_length(d->owner->disk, block);
+    _cleanup_free_ uint8_t *bytes = malloc(length);
+    int r = owner_pread(d->owner, bytes, length, block * BLOCK_SIZE);
+
+    if (r == 0 && !w->dead)
+        memcpy(d->destination + block * BLOCK_SIZE, bytes, length);
+    return r;
+}
+
+static int send_plane(struct world *w, struct weave_disk *d, unsigned plane)
+{
+    struct owner *o = d->owner;
+    uint64_t blocks = o->disk->blocks;
+    _cleanup_free_ bool *todo = calloc(blocks, sizeof(*todo));
+    int r = 0;
+
+    for (uint64_t b = 0; r == 0 && b < blocks; b++) {
+        todo[b] = owner_is_dirty(o, plane, b);
+        if (todo[b] && weave_missing(o, b)) {
+            _cleanup_free_ uint8_t *bytes = malloc(BLOCK_SIZE);
+
+            r = owner_pread(o, bytes, disk_block_length(o->disk, b), b * BLOCK_SIZE);
+        }
+    }
+    if (r == 0)
+        r = owner_flush(o);
+    for (uint64_t b = 0; r == 0 && b < blocks; b++)
+        if (todo[b])
+            r = send_block(w, d, b);
+    for (uint64_t b = 0; r == 0 && b < blocks && !w->dead; b++)
+        if (todo[b])
+            owner_clear_dirty(o, plane, b, 1);
+    return r < 0 ? r : owner_checkpoint_planes(o);
+}
+
+static void failback(struct world *w, struct weave_disk *d)
+{
+    struct owner *o = d->owner;
+    unsigned current = atomic_load(&o->gate.plane), plane = 1 - current;
+
+    if (d->sending)
+        return;
+    d->sending = true;
+    weave_tell(w, "disk %u: failback", disk_index(w, d));
+    if (owner_find_dirty(o, plane, 0) == o->disk->blocks) /* else what a pass left behind */
+        plane = gate_switch(&o->gate);
+    check_result(w, "failback", send_plane(w, d, plane));
+    weave_tell(w, "disk %u: failback ends", disk_index(w, d));
+    d->sending = false;
+}
+
+/* ---- an actor ---- */
+
+static void act(struct world *w)
+{
+    struct weave_disk *d = &w->disks[below(w, 4) == 0];
+    unsigned x = below(w, 100);
+
+    if (x < 38)
+        guest_write(w, d);
+    else if (x < 43)
+        guest_zero(w, d, false);
+    else if (x < 46)
+        guest_zero(w, d, true);
+    else if (x < 56)
+        guest_read(w, d);
+    else if (x < 70)
+        hydrate(w, d);
+    else if (x < 82)
+        flush(w, d, false);
+    else if (x < 86)
+        flush(w, d, true);
+    else if (x < 90)
+        checkpoint_planes(w, d);
+    else if (x < 95)
+        prune(w, d);
+    else
+        failback(w, d);
+}
+
+void actor_run(void *context)
+{
+    struct world *w = context;
+
+    while (!w->dead && w->ops_left > 0 && !w->failure[0]) {
+        w->ops_left--;
+        weave_tally.operations++;
+        act(w);
+        baton_yield();
+    }
+}
