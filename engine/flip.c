@@ -114,11 +114,13 @@ static int root_flip(struct super *s, void *context)
 
         d->map_epoch = b->epoch;
         d->folding = 0;
+        d->layer_count = 0;
         d->flags = b->all_missing && x->missing ? SUPER_DISK_ALL_MISSING : 0;
-        d->layer_count = (uint8_t)b->layer_count;
         memset(d->layers, 0, sizeof(d->layers));
-        for (unsigned k = 0; k < b->layer_count; k++)
-            d->layers[k] = b->layers[b->layer_count - 1 - k]->gen;
+        if (!x->missing) /* layers without a change, if any */
+            d->base_gen = s->cur_gen;
+        for (unsigned k = x->missing ? b->layer_count : 0; k > 0; k--)
+            d->layers[d->layer_count++] = b->layers[k - 1]->gen;
     }
     return r;
 }
@@ -147,13 +149,14 @@ static void publish(struct root_flip *x)
         struct disk *d = &e->disks[i];
         const struct owner_begin *b = &x->begins[i];
         struct layer *fresh[LAYERS_MAX + 1];
+        unsigned count = 0;
 
-        for (unsigned k = 0; k < b->layer_count; k++)
-            fresh[k] = layer_ref(b->layers[b->layer_count - 1 - k]);
+        for (unsigned k = x->missing ? b->layer_count : 0; k > 0; k--)
+            fresh[count++] = layer_ref(b->layers[k - 1]);
         for (unsigned k = 0; k < d->layer_count; k++)
             layer_unref(d->layers[k]);
-        memcpy(d->layers, fresh, b->layer_count * sizeof(*fresh));
-        d->layer_count = b->layer_count;
+        memcpy(d->layers, fresh, count * sizeof(*fresh));
+        d->layer_count = count;
         d->owner = x->owners[i];
         if (!x->missing)
             owner_completed(d->owner);
