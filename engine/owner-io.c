@@ -211,7 +211,8 @@ static int write_gated(struct owner *o, struct content *c, uint64_t length, uint
                        bool *fua)
 {
     struct gate_pass pass = gate_enter(&o->gate);
-    int r = owner_mark(o, pass.plane, offset, length);
+    /* Asked again: what closed the gate may have failed half-way, then the log says too much. */
+    int r = o->engine->failed ? -EIO : owner_mark(o, pass.plane, offset, length);
 
     if (r == 0 && *fua && c->data && durably_here(o, offset, offset + length)) {
         c->dsync = true;
@@ -219,6 +220,8 @@ static int write_gated(struct owner *o, struct content *c, uint64_t length, uint
     }
     if (r == 0)
         r = put_range(o, c, length, offset);
+    if (r == -EIO && c->dsync)
+        owner_fail(o); /* a sync that failed may have lost writes of others, too */
     gate_leave(&o->gate, pass);
     return r;
 }
