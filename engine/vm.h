@@ -48,14 +48,14 @@ struct engine {
     struct view *views;         /* live views */
     struct view *latest;        /* published; NULL before generation 0 and in owner mode */
     uint64_t cur_gen;
-    enum store_mode mode;
+    _Atomic enum store_mode mode; /* changed under the lock, after what it promises */
     const char *operation;      /* exclusive operation in progress, or NULL */
     struct sync *sync;          /* running sync, for status, joining and cancelling */
     struct verify *verify;      /* running verify or manifest, for cancelling */
     struct draft *drafts;       /* oldest first */
     struct load *load;          /* the open push, or NULL */
     bool flipping;              /* no new pins, no new drafts */
-    bool failed;                /* latched: a root write or fdatasync failed */
+    atomic_bool failed;         /* latched: a root write or fdatasync failed */
     uint64_t owner_opens;       /* read-write exports opened so far */
     unsigned open_exports;
     struct export *exports;     /* list of open ones */

@@ -82,15 +82,30 @@ def scenario_tests(build):
     return tests
 
 
-def unit_tests(build):
-    """The tests meson knows of; those of its suite "long" run only when asked for."""
+def without_wide_addresses():
+    """The race detector of older compilers does not start where addresses are very random."""
+    try:
+        bits = int(Path("/proc/sys/vm/mmap_rnd_bits").read_text())
+    except (OSError, ValueError):
+        bits = 0
+    return ["setarch", "-R"] if bits > 28 else []
+
+
+def unit_tests(build, races=False):
+    """The tests meson knows of; those of its suite "long" run only when asked for.  races: those of
+    its suite "tsan", which are for a build with the race detector."""
+    prefix = without_wide_addresses() if races else []
     text = subprocess.run(["meson", "introspect", "--tests", str(build)], check=True,
                           stdout=subprocess.PIPE, text=True).stdout
     tests = []
     for entry in json.loads(text):
         suites = {suite.rpartition(":")[2] for suite in entry["suite"]}
+        if ("tsan" in suites) != races:
+            continue
         suite = next((s for s in ("long", "full") if s in suites), "quick")
-        tests.append(Test("unit/" + entry["name"], entry["cmd"], suite,
+        if races:
+            suite = "full"
+        tests.append(Test("unit/" + entry["name"], prefix + entry["cmd"], suite,
                           (entry.get("timeout") or 30) * UNIT_TIMEOUT_FACTOR,
                           not entry.get("is_parallel", True),
                           {**entry.get("env", {}), "SLIPWAY_BUILD": str(build)},
@@ -129,6 +144,7 @@ def test_environment(test, work):
         "SLIPWAY_ACCEL": environment.get("SLIPWAY_ACCEL", "tcg"),
         "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",
         "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        "TSAN_OPTIONS": "exitcode=66:second_deadlock_stack=1:history_size=4",
     })
     environment.update(test.env)
     return environment
@@ -232,13 +248,16 @@ def main():
     parser.add_argument("--build", type=Path, default=ROOT / "build",
                         help="build folder the scenario tests use")
     parser.add_argument("--unit-build", type=Path, help="build folder of the unit tests")
+    parser.add_argument("--races-build", type=Path,
+                        help="build folder with the race detector")
     parser.add_argument("--jobs", type=int, default=2, help="tests at a time (default 2)")
     parser.add_argument("--list", action="store_true", help="only name the tests")
     options = parser.parse_args()
 
     build = options.build.resolve()
     unit_build = (options.unit_build or options.build).resolve()
-    tests = select(unit_tests(unit_build) + scenario_tests(build), options.words)
+    races = unit_tests(options.races_build.resolve(), True) if options.races_build else []
+    tests = select(unit_tests(unit_build) + races + scenario_tests(build), options.words)
     if options.list:
         for test in tests:
             print(f"{test.suite:6} {test.name}")

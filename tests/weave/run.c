@@ -25,6 +25,13 @@ const char *__asan_default_options(void)
     return "quarantine_size_mb=16";
 }
 
+/* Race detector: a process is killed with its memory as it is. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:shared_freeze\n";
+}
+
 static int run_random(uint64_t first, uint64_t count)
 {
     unsigned failures = 0;

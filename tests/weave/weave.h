@@ -64,6 +64,9 @@ void begin_owner(struct world *world);
 /* actors.c: one actor; ends when the life's operations are used up or the process is dead. */
 void actor_run(void *world);
 
+/* unseen.c: a race detector does not look into the disk. */
+void weave_unseen(struct io *io);
+
 /* world.c: one run of a seed.  False: world_failure() says why. */
 bool world_run(uint64_t seed, char *why, size_t size);
 /* Called in every turn. */

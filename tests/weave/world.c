@@ -381,6 +381,7 @@ bool world_run(uint64_t seed, char *why, size_t size)
     begin_owner(w);
     baton_begin(seed);
     sim_set_yield(w->sim, baton_yield);
+    weave_unseen(sim_io(w->sim));
     w->trouble = below(w, 8) == 0;
     for (unsigned i = 0; i < MEM_DISKS && !w->failure[0]; i++)
         disk_begin(w, i);
