@@ -223,6 +223,8 @@ int flip_commit(struct engine *e, struct owner_begin begins[DISKS_MAX],
         r = superfile_update(&e->super, root_flip, &x);
         if (r < 0) {
             engine_fail(e);
+            for (unsigned i = 0; i < e->disk_count; i++)
+                owner_free(x.owners[i]); /* the files stay: the root may name them */
             error_set_errno(err, -r, "cannot make %s the owner; the mirror's last generation is "
                                      "intact", e->store);
         } else {
