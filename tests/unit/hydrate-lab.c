@@ -222,6 +222,9 @@ static int lab_open(const char *uri, const char *bitmap, uint64_t timeout_ns,
     struct lab_reader *l;
 
     LOCK_FOR_SCOPE(&lab_lock);
+    if (source.told)
+        hydrator_set_source(h, source.told);
+    source.cancelled = cancelled(context);
     source.opens++;
     snprintf(source.uri, sizeof(source.uri), "%s", uri);
     if (source.refuse || source.gone)

@@ -33,6 +33,8 @@ struct lab_source {
     int bad_block;    /* reads of it fail with EIO; -1: none */
     char uri[64];     /* of the last open */
     unsigned opens, open_now;
+    const char *told; /* the hydrator is told this place of its source while a connection opens */
+    bool cancelled;   /* what the one who opens was told then */
     unsigned fetched[BLOCKS];    /* how often each block was answered */
     uint64_t order[READS_MAX];   /* first blocks of the requests as they came */
     uint32_t lengths[READS_MAX]; /* in blocks */
@@ -40,6 +42,7 @@ struct lab_source {
 };
 
 extern struct lab_source source;
+extern struct hydrator *h; /* the test's */
 extern const struct reader_factory lab;
 
 /* What the blocks of the source consist of. */

@@ -21,7 +21,7 @@ static uint64_t test_clock(void)
 
 /* ---- the frame ---- */
 
-static struct hydrator *h;
+struct hydrator *h;
 
 static int enter(void **state)
 {
@@ -433,6 +433,37 @@ static void another_source_takes_over(void **state)
     assert_all_right();
 }
 
+/* Who looks after the source tells its place again and again until it is up. */
+static void the_same_place_again_breaks_nothing(void **state)
+{
+    make();
+    source.told = "lab:1";
+    hydrator_step(h, 0);
+    assert_false(source.cancelled);
+    source.told = NULL;
+    source.hold = true;
+    steps(2);
+    assert_int_equal(hydrator_set_source(h, "lab:1"), 0);
+    assert_int_equal(status().state, SOURCE_UP);
+    steps(2);
+    source.hold = false;
+    run_to_the_end();
+    assert_int_equal(source.opens, 1);
+    assert_all_right();
+}
+
+static void another_place_ends_the_way_to_the_old_one(void **state)
+{
+    make();
+    source.told = "lab:2";
+    hydrator_step(h, 0);
+    assert_true(source.cancelled);
+    source.told = NULL;
+    run_to_the_end();
+    assert_string_equal(source.uri, "lab:2");
+    assert_all_right();
+}
+
 static void without_a_source_requests_wait_for_one(void **state)
 {
     struct hydrator_options options = {.readers = &lab, .connections = 1};
@@ -645,6 +676,8 @@ int main(void)
         TEST(a_block_the_source_cannot_read_holds_up_nothing_else),
         TEST(a_full_target_fails_demand_and_rests_the_sweep),
         TEST(another_source_takes_over),
+        TEST(the_same_place_again_breaks_nothing),
+        TEST(another_place_ends_the_way_to_the_old_one),
         TEST(without_a_source_requests_wait_for_one),
         TEST(the_end_is_told_and_connections_close),
         TEST(pace_follows_demand_and_has_a_floor),
