@@ -122,6 +122,7 @@ struct hydrate_link {
     bool claimed;            /* somebody runs its step machine */
     atomic_uint serial;      /* of the URI it was made for */
     atomic_bool drop;        /* is to be closed and made anew */
+    atomic_bool hurry;       /* rests no longer after a failure */
     uint64_t permit_ns;      /* when the background may be asked for again */
 };
 

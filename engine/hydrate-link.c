@@ -128,6 +128,7 @@ static char *take_uri(struct hydrate_link *k)
     HOLD_FOR_SCOPE(&h->lock);
     atomic_store(&k->serial, atomic_load(&h->serial));
     atomic_store(&k->drop, false);
+    atomic_store(&k->hurry, false);
     return h->uri ? strdup(h->uri) : NULL;
 }
 

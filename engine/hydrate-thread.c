@@ -88,7 +88,8 @@ static bool must_act(const struct hydrate_link *k)
 {
     const struct hydrator *h = k->hydrator;
 
-    return atomic_load(&h->stopping) || atomic_load(&k->serial) != atomic_load(&h->serial);
+    return atomic_load(&h->stopping) || atomic_load(&k->hurry) ||
+           atomic_load(&k->serial) != atomic_load(&h->serial);
 }
 
 /* After a failure.  Layers do not need the source, so what they have is brought meanwhile. */

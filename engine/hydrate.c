@@ -280,6 +280,14 @@ int hydrator_set_source(struct hydrator *h, const char *uri)
     if (!copy)
         return -ENOMEM;
     HOLD_FOR_SCOPE(&h->lock);
+    for (unsigned i = 0; i < h->link_count; i++)
+        atomic_store(&h->links[i].hurry, true);
+    if (h->uri && strcmp(h->uri, uri) == 0) {
+        /* What is open or on its way may well be right; what is not shows by itself. */
+        free(copy);
+        hydrate_wake_all_locked(h);
+        return 0;
+    }
     free(h->uri);
     h->uri = copy;
     atomic_fetch_add(&h->serial, 1);

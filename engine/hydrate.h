@@ -67,8 +67,9 @@ int hydrator_start(struct hydrator *hydrator); /* its threads */
 void hydrator_stop(struct hydrator *hydrator);
 void hydrator_free(struct hydrator *hydrator); /* after hydrator_stop(); NULL is fine */
 
-/* Another place of the same source (an adapter that was restarted); all connections are made anew,
- * what was in flight is asked for again.  -ENOMEM. */
+/* Where the source is.  Another place (an adapter that was restarted): all connections are made
+ * anew, what was in flight is asked for again.  The same place again: those that failed are tried
+ * at once.  -ENOMEM. */
 int hydrator_set_source(struct hydrator *hydrator, const char *uri);
 
 /* The orchestrator knows that the source is gone: who waits fails now (-EIO). */
