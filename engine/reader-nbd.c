@@ -1,69 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The only user of libnbd in the engine. */
 #include "engine/reader.h"
 
 #include <inttypes.h>
 #include <libnbd.h>
-#include <poll.h>
 #include <string.h>
 
 #include "base/align.h"
-#include "base/clock.h"
-#include "base/str.h"
+#include "engine/nbdlink.h"
 
 #define STATUS_CHUNK (UINT64_C(1) << 31) /* lengths of block status are 32 bits */
 
 struct reader_nbd {
     struct reader reader;
-    struct nbd_handle *nbd;
+    struct nbd_link link;
     uint64_t size;
     char *bitmap;
     bool allocation;
-    bool dead;
-    char failure[512];
 };
-
-static int nbd_errno(int fallback)
-{
-    int code = nbd_get_errno();
-
-    return code > 0 ? code : fallback;
-}
-
-/* What libnbd says without the names of its functions, which only a developer wants. */
-static const char *nbd_sentence(void)
-{
-    const char *text = nbd_get_error(), *colon;
-
-    while (text && (str_starts(text, "nbd_") || str_starts(text, "handshake: ")) &&
-           (colon = strstr(text, ": ")))
-        text = colon + 2;
-    return text ? text : "the NBD connection failed";
-}
-
-/* All that keeps us from a source is one kind of failure, except what is wrong with the URI. */
-static int connect_failure(const char *uri, struct error **err)
-{
-    int code = nbd_errno(ECONNREFUSED);
-    const char *advice = code == EINVAL   ? "see nbd_connect_uri(3) for what a URI may be"
-                         : code == ENOENT && strstr(nbd_sentence(), "export")
-                             ? "see the names it has with 'nbdinfo --list'"
-                             : "is the NBD server running, and is it there that it listens?";
-
-    return error_set(err, code == EINVAL || code == ETIMEDOUT ? code : ECONNREFUSED,
-                     "cannot connect to %s: %s; %s", uri, nbd_sentence(), advice);
-}
-
-static void remember_failure(struct reader_nbd *n)
-{
-    snprintf(n->failure, sizeof(n->failure), "%s", nbd_sentence());
-}
 
 static void nbd_reader_close(struct reader *reader)
 {
     struct reader_nbd *n = (struct reader_nbd *)reader;
 
-    nbd_close(n->nbd);
+    nbd_link_done(&n->link);
     free(n->bitmap);
     free(n);
 }
@@ -129,8 +88,8 @@ static int nbd_reader_extents(struct reader *reader, unsigned what, extent_fn *f
         uint64_t before = w.next;
 
         w.end = MIN(n->size, w.next + STATUS_CHUNK);
-        if (nbd_block_status(n->nbd, w.end - w.next, w.next, callback, 0) < 0)
-            return error_set(err, nbd_errno(EIO), "cannot read %s at offset %" PRIu64 ": %s",
+        if (nbd_block_status(n->link.nbd, w.end - w.next, w.next, callback, 0) < 0)
+            return error_set(err, nbd_link_errno(EIO), "cannot read %s at offset %" PRIu64 ": %s",
                              w.context_name, before, nbd_get_error());
         if (w.result < 0)
             return error_set_errno(err, -w.result, "cannot use %s", w.context_name);
@@ -155,10 +114,8 @@ static int nbd_reader_read(struct reader *reader, void *data, uint32_t length, u
     struct reader_nbd *n = (struct reader_nbd *)reader;
     nbd_completion_callback callback = {.callback = read_done, .user_data = op};
 
-    if (nbd_aio_pread(n->nbd, data, length, offset, callback, 0) < 0) {
-        remember_failure(n);
-        return -nbd_errno(EIO);
-    }
+    if (nbd_aio_pread(n->link.nbd, data, length, offset, callback, 0) < 0)
+        return nbd_link_failed(&n->link);
     return 0;
 }
 
@@ -190,61 +147,24 @@ static int nbd_reader_query(struct reader *reader, uint64_t length, uint64_t off
     q->next = offset;
     q->end = offset + length;
     q->result = 0;
-    if (nbd_aio_block_status(n->nbd, length, offset, extents, done, 0) < 0) {
-        remember_failure(n);
-        return -nbd_errno(EIO);
-    }
+    if (nbd_aio_block_status(n->link.nbd, length, offset, extents, done, 0) < 0)
+        return nbd_link_failed(&n->link);
     return 0;
 }
 
 static int nbd_reader_poll_fd(struct reader *reader, short *ret_events)
 {
-    struct reader_nbd *n = (struct reader_nbd *)reader;
-    unsigned direction = nbd_aio_get_direction(n->nbd);
-
-    *ret_events = (short)((direction & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0) |
-                          (direction & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0));
-    return nbd_aio_get_fd(n->nbd);
-}
-
-/* One notification for what poll reported.  1: something was done. */
-static int notify(struct reader_nbd *n, short revents, unsigned direction)
-{
-    if ((revents & (POLLIN | POLLHUP)) && (direction & LIBNBD_AIO_DIRECTION_READ))
-        return nbd_aio_notify_read(n->nbd) < 0 ? -1 : 1;
-    if ((revents & POLLOUT) && (direction & LIBNBD_AIO_DIRECTION_WRITE))
-        return nbd_aio_notify_write(n->nbd) < 0 ? -1 : 1;
-    return revents & (POLLERR | POLLNVAL | POLLHUP) ? -1 : 0;
+    return nbd_link_poll_fd(&((struct reader_nbd *)reader)->link, ret_events);
 }
 
 static int nbd_reader_pump(struct reader *reader)
 {
-    struct reader_nbd *n = (struct reader_nbd *)reader;
-    int moved = 0;
-
-    for (int turn = 0; turn < 64; turn++) {
-        unsigned direction = nbd_aio_get_direction(n->nbd);
-        struct pollfd p = {.events = 0};
-        int r;
-
-        p.fd = nbd_reader_poll_fd(reader, &p.events);
-        if (poll(&p, 1, 0) <= 0)
-            return moved;
-        r = notify(n, p.revents, direction);
-        if (r < 0 || nbd_aio_is_dead(n->nbd) || nbd_aio_is_closed(n->nbd)) {
-            remember_failure(n);
-            return -ECONNRESET;
-        }
-        if (r == 0)
-            return moved;
-        moved |= (p.revents & POLLIN) != 0;
-    }
-    return moved;
+    return nbd_link_pump(&((struct reader_nbd *)reader)->link);
 }
 
 static const char *nbd_reader_failure(struct reader *reader)
 {
-    return ((struct reader_nbd *)reader)->failure;
+    return ((struct reader_nbd *)reader)->link.failure;
 }
 
 static const struct reader_ops nbd_ops = {
@@ -259,40 +179,17 @@ static const struct reader_ops nbd_ops = {
     .failure = nbd_reader_failure,
 };
 
-/* Drives the handshake: a server that serves another client first may leave us waiting. */
-static int handshake(struct nbd_handle *nbd, const char *uri, uint64_t timeout_ns,
-                     bool (*cancelled)(void *), void *context, struct error **err)
-{
-    uint64_t start = clock_now_ns();
-
-    if (nbd_aio_connect_uri(nbd, uri) < 0)
-        return connect_failure(uri, err);
-    while (nbd_aio_is_connecting(nbd)) {
-        if (cancelled && cancelled(context))
-            return error_set(err, ECANCELED, "connecting to %s was cancelled", uri);
-        if (clock_now_ns() - start > timeout_ns)
-            return error_set(err, ETIMEDOUT,
-                             "%s does not answer; is the NBD server running, and does it accept "
-                             "one more client?", uri);
-        if (nbd_poll(nbd, 100) < 0)
-            return connect_failure(uri, err);
-    }
-    if (!nbd_aio_is_ready(nbd))
-        return connect_failure(uri, err);
-    return 0;
-}
-
 static int learn(struct reader_nbd *n, const char *uri, const char *bitmap, struct error **err)
 {
-    int64_t size = nbd_get_size(n->nbd);
+    int64_t size = nbd_get_size(n->link.nbd);
 
     if (size < 0)
         return error_set(err, EPROTO, "%s does not tell its size: %s", uri, nbd_get_error());
     n->size = (uint64_t)size;
-    n->allocation = nbd_can_meta_context(n->nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) > 0;
+    n->allocation = nbd_can_meta_context(n->link.nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) > 0;
     if (!bitmap)
         return 0;
-    if (nbd_can_meta_context(n->nbd, bitmap) <= 0)
+    if (nbd_can_meta_context(n->link.nbd, bitmap) <= 0)
         return error_set(err, ENODATA,
                          "%s does not offer the bitmap '%s'; see the names it has with "
                          "'nbdinfo --list', or sync without --bitmap for a full compare", uri,
@@ -305,24 +202,14 @@ static int nbd_reader_open(const char *uri, const char *bitmap, uint64_t timeout
                            bool (*cancelled)(void *), void *context, struct reader **ret_reader,
                            struct error **err)
 {
+    const char *const contexts[] = {LIBNBD_CONTEXT_BASE_ALLOCATION, bitmap, NULL};
     struct reader_nbd *n = calloc(1, sizeof(*n));
     int r;
 
     if (!n)
         return error_set_errno(err, ENOMEM, "cannot read %s", uri);
     n->reader.ops = &nbd_ops;
-    n->nbd = nbd_create();
-    r = n->nbd ? 0 : error_set(err, ENOMEM, "cannot read %s: %s", uri, nbd_get_error());
-    /* libnbd clears each buffer before a read unless told not to: a quarter of the loop's CPU time.
-     * A failed read's buffer is never looked at here. */
-    if (r == 0 && nbd_set_pread_initialize(n->nbd, false) < 0)
-        r = error_set(err, EINVAL, "cannot read %s: %s", uri, nbd_get_error());
-    if (r == 0 && (nbd_add_meta_context(n->nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) < 0 ||
-                   (bitmap && nbd_add_meta_context(n->nbd, bitmap) < 0) ||
-                   nbd_set_uri_allow_local_file(n->nbd, true) < 0))
-        r = error_set(err, EINVAL, "cannot read %s: %s", uri, nbd_get_error());
-    if (r == 0)
-        r = handshake(n->nbd, uri, timeout_ns, cancelled, context, err);
+    r = nbd_link_open(&n->link, uri, contexts, timeout_ns, cancelled, context, err);
     if (r == 0)
         r = learn(n, uri, bitmap, err);
     if (r < 0) {

@@ -28,7 +28,8 @@ OURS = [
 # Foreign header → the only files that may include it.
 FOREIGN = {
     "liburing.h": ["engine/ring-uring.c"],
-    "libnbd.h": ["engine/reader-nbd.c", "fusefs/*", "nbdplugin/reader-*", "bench/*", "tests/*"],
+    "libnbd.h": ["engine/nbdlink.c", "engine/reader-nbd.c", "engine/writer-nbd.c", "fusefs/*",
+                 "nbdplugin/reader-*", "bench/*", "tests/*"],
     "xxhash.h": ["engine/digest.c"],
     "openssl/*": ["engine/attest.c"],
     "nbdkit-*.h": ["nbdplugin/*"],
