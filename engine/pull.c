@@ -552,9 +552,10 @@ int puller_step(struct puller *q)
     q->limit_ns = 0;
     r = atomic_load(&q->pull->stop) ? -ECANCELED : issue_reads(q);
     if (r == 0 && q->reading > 0) {
-        r = q->reader->ops->pump(q->reader);
-        if (r < 0)
-            return fail_reader(q, -r);
+        int pumped = q->reader->ops->pump(q->reader);
+
+        if (pumped < 0)
+            return fail_reader(q, -pumped);
     }
     if (r == 0 && q->ready)
         r = handle_ready(q);
