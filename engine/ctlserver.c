@@ -14,6 +14,7 @@
 
 #include "base/str.h"
 #include "engine/sync.h"
+#include "engine/failback.h"
 #include "engine/verify.h"
 
 #define REQUEST_MAX CONTROL_LINE_MAX
@@ -280,6 +281,8 @@ static void cancel_long_verbs(struct engine *e)
         atomic_store(&e->sync->cancel, true);
     if (e->verify)
         atomic_store(&e->verify->cancel, true);
+    if (e->failback)
+        atomic_store(&e->failback->cancel, true);
 }
 
 void ctlserver_stop(struct ctlserver *s)

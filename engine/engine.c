@@ -37,6 +37,26 @@ void engine_fail(struct engine *e)
     pthread_cond_broadcast(&e->changed);
 }
 
+static const char *mode_hint(enum store_mode mode)
+{
+    switch (mode) {
+    case MODE_INIT:
+        return "; sync it first";
+    case MODE_MIRROR:
+        return "; flip it first";
+    case MODE_OWNER:
+        return "; it has been flipped and follows no source";
+    case MODE_OWNER_HYD:
+        return "; it has been flipped and is not all here yet";
+    case MODE_FAILBACK:
+        return "; its VM is on the way back to the source";
+    case MODE_RETURNED:
+        return "; its VM went back to the source, whose disks are the truth now";
+    default:
+        return "";
+    }
+}
+
 int engine_check_mode_locked(const struct engine *e, const char *name, unsigned modes,
                              struct error **err)
 {
@@ -47,13 +67,7 @@ int engine_check_mode_locked(const struct engine *e, const char *name, unsigned 
                          e->store);
     if (!(modes & 1u << e->mode))
         return error_set(err, EPERM, "'%s' does not fit mode %s of %s%s", name,
-                         store_mode_name(e->mode), e->store,
-                         e->mode == MODE_INIT     ? "; sync it first"
-                         : e->mode == MODE_MIRROR ? "; flip it first"
-                         : e->mode == MODE_OWNER  ? "; it has been flipped and follows no source"
-                         : e->mode == MODE_OWNER_HYD
-                             ? "; it has been flipped and is not all here yet"
-                                                  : "");
+                         store_mode_name(e->mode), e->store, mode_hint(e->mode));
     return 0;
 }
 
@@ -330,6 +344,7 @@ int engine_open_with(const struct engine_options *options, struct io *io,
 
     e->io = io;
     e->readers = readers;
+    e->writers = &writer_nbd;
     e->options = *options;
     e->store = str_dup(options->store);
     e->control_path = options->control_socket ? str_dup(options->control_socket)

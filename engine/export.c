@@ -85,12 +85,23 @@ static int open_locked(struct engine *e, const char *name, struct export *x)
     if (store_mode_is_owner(e->mode) && e->flipping)
         return -ESHUTDOWN;
     if (store_mode_is_owner(e->mode) && gen == NO_GENERATION) {
+        if (e->returning)
+            return -EBUSY;
         x->ops = &export_owner_ops;
         e->owner_opens++;
         return 0;
     }
     x->ops = &export_view_ops;
     return view_get_locked(e, gen, &x->view);
+}
+
+unsigned export_count_owner_locked(const struct engine *e)
+{
+    unsigned count = 0;
+
+    for (const struct export *x = e->exports; x; x = x->next)
+        count += x->ops == &export_owner_ops;
+    return count;
 }
 
 static int refuse(struct engine *e, const char *name, int r, struct error **err)
@@ -100,6 +111,9 @@ static int refuse(struct engine *e, const char *name, int r, struct error **err)
     if (r == -ESHUTDOWN && e->mode == MODE_INIT)
         return error_set(err, EAGAIN, "%s: nothing can be read before the initial sync is "
                                       "complete", e->store);
+    if (r == -EBUSY)
+        return error_set(err, EBUSY, "%s: the final pass of a failback runs, its disks are not served "
+                                     "meanwhile", e->store);
     if (r == -ESHUTDOWN)
         return error_set(err, ESHUTDOWN, "%s: mode %s offers no export '%s' (now)", e->store,
                          store_mode_name(e->mode), name);

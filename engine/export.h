@@ -33,4 +33,7 @@ struct export {
     struct load *load;   /* export_load_ops */
 };
 
+/* How many clients have a disk of the owner open now. */
+unsigned export_count_owner_locked(const struct engine *engine);
+
 extern const struct export_ops export_view_ops, export_owner_ops, export_draft_ops, export_load_ops;

@@ -502,10 +502,8 @@ static int wait_no_writers(struct engine *e, uint64_t grace_ns, struct error **e
     deadline_after(&until, grace_ns);
     LOCK_FOR_SCOPE(&e->lock);
     for (;;) {
-        unsigned writers = 0;
+        unsigned writers = export_count_owner_locked(e);
 
-        for (const struct export *x = e->exports; x; x = x->next)
-            writers += x->ops == &export_owner_ops;
         if (writers == 0)
             break;
         if (pthread_cond_timedwait(&e->changed, &e->lock, &until) != 0)
@@ -557,11 +555,11 @@ static int detach(struct engine *e, uint64_t grace_ns, const uint8_t *token, str
 
 int engine_detach(struct engine *e, uint64_t grace_ns, const uint8_t *token, struct error **err)
 {
-    int r = engine_operation_begin(e, "detach", 1u << MODE_OWNER | 1u << MODE_DETACHED, err);
+    int r = engine_operation_begin(e, "detach", 1u << MODE_OWNER | 1u << MODE_FAILBACK | 1u << MODE_DETACHED, err);
 
     if (r < 0)
         return r;
-    if (e->mode == MODE_OWNER) {
+    if (e->mode != MODE_DETACHED) {
         HOLD_FOR_SCOPE(&e->epoch_lock);
         r = detach(e, grace_ns, token, err);
     }

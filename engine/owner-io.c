@@ -48,7 +48,7 @@ static uint16_t missing_of(const struct owner *o, uint64_t block)
     return atomic_load_explicit(&o->map->missing[block], memory_order_acquire);
 }
 
-static int bring(struct owner *o, uint64_t first, uint64_t last)
+int owner_bring(struct owner *o, uint64_t first, uint64_t last)
 {
     int r;
 
@@ -75,7 +75,7 @@ static int bring_touched(struct owner *o, uint64_t offset, uint64_t end)
             continue;
         while (run <= last && missing_of(o, run) & touched_bits(run, offset, end))
             run++;
-        r = bring(o, b, run - 1);
+        r = owner_bring(o, b, run - 1);
     }
     return r;
 }
@@ -203,7 +203,7 @@ static int bring_edges(struct owner *o, uint64_t offset, uint64_t end)
     for (unsigned i = 0; r == 0 && i < 2 && !atomic_load(&o->complete); i++)
         if (missing_of(o, edges[i]) & touched_bits(edges[i], offset, end) &
             ~covered_bits(o->disk, edges[i], offset, end))
-            r = bring(o, edges[i], edges[i]);
+            r = owner_bring(o, edges[i], edges[i]);
     return r;
 }
 

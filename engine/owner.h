@@ -89,6 +89,10 @@ int owner_hydrate(struct owner *owner, uint64_t block, uint32_t count, const voi
 /* Brings what a layer has of these blocks; leaves what only the remote source has. */
 int owner_hydrate_local(struct owner *owner, uint64_t block, uint32_t count);
 
+/* Waits until nothing of the blocks is missing.  -EIO: only the source has them, and it is not
+ * there. */
+int owner_bring(struct owner *owner, uint64_t first_block, uint64_t last_block);
+
 /* Bytes in blocks with a missing sub-block; those of them that only the remote source has. */
 uint64_t owner_missing_bytes(const struct owner *owner);
 

@@ -38,6 +38,12 @@ enum plant {
     PLANT_PRESEED_IS_EMPTY,      /* a target with an old copy is taken for one full of zeros */
     PLANT_DRAFT_NO_SEAL,         /* a draft's root before its layers are durable */
     PLANT_DRAFT_NO_DIR_SYNC,     /* a draft's root before the new names of its layers are durable */
+    PLANT_FAILBACK_CLEAR_FIRST,  /* T17: dirty bits go before the bytes are on the other side */
+    PLANT_FAILBACK_NO_WAIT,      /* T17: A is read while writes registered in it are under way */
+    PLANT_FAILBACK_NO_FLUSH,     /* T17: what is sent may be taken back by a power loss */
+    PLANT_FAILBACK_NO_MASKS,     /* T17: ... or its masks, with fdatasync instead of a flush */
+    PLANT_FAILBACK_SKIP_MISSING, /* T17: what is not all here is sent as it is */
+    PLANT_FAILBACK_NO_SETTLE,    /* T17: dirty bits go before the destination has flushed */
     PLANT_MAX
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "engine/draft.h"
+#include "engine/failback.h"
 #include "engine/hydrate.h"
 #include "engine/load.h"
 #include "engine/owner.h"
@@ -132,6 +133,15 @@ json_t *status_drafts_locked(const struct engine *e)
     return list;
 }
 
+static json_t *failback_json(const struct failback *f)
+{
+    if (!f)
+        return json_null();
+    return json_pack("{s:b, s:s, s:I, s:I}", "final", f->request->final, "phase", f->report.phase,
+                     "done_bytes", (json_int_t)f->report.done_bytes, "total_bytes",
+                     (json_int_t)f->report.total_bytes);
+}
+
 static void add_live_locked(struct engine *e, json_t *j)
 {
     json_object_set_new(j, "drafts", status_drafts_locked(e));
@@ -141,6 +151,7 @@ static void add_live_locked(struct engine *e, json_t *j)
     json_object_set_new(j, "connections", json_integer(e->open_exports));
     json_object_set_new(j, "sync", sync_json(e->sync));
     json_object_set_new(j, "load", load_json(e->load));
+    json_object_set_new(j, "failback", failback_json(e->failback));
     json_object_set_new(j, "pid", json_integer(getpid()));
     json_object_set_new(j, "io", json_string(ring_kind()));
 }

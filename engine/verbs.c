@@ -5,6 +5,7 @@
 #include "base/align.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "engine/failback.h"
 #include "engine/verbcall.h"
 #include "engine/verify.h"
 
@@ -121,7 +122,9 @@ static int verb_cancel(struct call *c, json_t **ret_result, struct error **err)
         atomic_store(&e->sync->cancel, true);
     if (e->verify)
         atomic_store(&e->verify->cancel, true);
-    *ret_result = json_pack("{s:b}", "cancelled", e->sync || e->verify);
+    if (e->failback)
+        atomic_store(&e->failback->cancel, true);
+    *ret_result = json_pack("{s:b}", "cancelled", e->sync || e->verify || e->failback);
     return 0;
 }
 
@@ -141,7 +144,8 @@ static const struct verb verbs_plain[] = {
 };
 
 static const struct verb *const tables[] = {verbs_plain, verbs_sync, verbs_proof, verbs_draft,
-                                            verbs_owner, verbs_limit, verbs_load};
+                                            verbs_owner, verbs_limit, verbs_load,
+                                            verbs_failback};
 
 static const struct arg {
     const char *name, *kind;
@@ -162,6 +166,8 @@ static const struct arg {
     {"bytes", "true or false", {JSON_TRUE, JSON_FALSE}},
     {"repair", "true or false", {JSON_TRUE, JSON_FALSE}},
     {"sample", "a number", {JSON_INTEGER, JSON_REAL}},
+    {"final", "true or false", {JSON_TRUE, JSON_FALSE}},
+    {"check", "text", {JSON_STRING, JSON_STRING}},
     {"disk", "text", {JSON_STRING, JSON_STRING}},
     {"source_bytes_s", "a whole number", {JSON_INTEGER, JSON_INTEGER}},
     {"source_iops", "a whole number", {JSON_INTEGER, JSON_INTEGER}},

@@ -21,6 +21,7 @@
 #include "engine/reader.h"
 #include "engine/super.h"
 #include "engine/view.h"
+#include "engine/writer.h"
 #include "engine/yield.h"
 
 struct draft;
@@ -29,6 +30,7 @@ struct sync;
 struct verify;
 struct ctlserver;
 struct owner;
+struct failback;
 
 struct engine {
     struct io *io;
@@ -37,6 +39,7 @@ struct engine {
     char *vm_name;
     struct engine_options options;
     const struct reader_factory *readers; /* how sources are read; tests replace it */
+    const struct writer_factory *writers; /* how failback writes; tests replace it */
     uint64_t fence_ns;
     int super_fd;
     struct superfile super;
@@ -55,6 +58,8 @@ struct engine {
     struct draft *drafts;       /* oldest first */
     struct load *load;          /* the open push, or NULL */
     bool flipping;              /* no new pins, no new drafts */
+    bool returning;             /* no new clients of an owner: the final pass of failback runs */
+    struct failback *failback;  /* running failback, for status and cancelling */
     atomic_bool failed;         /* latched: a root write or fdatasync failed */
     uint64_t owner_opens;       /* read-write exports opened so far */
     unsigned open_exports;
