@@ -40,7 +40,7 @@
  * manifest     key?                                   the manifest (docs/FORMATS.md) of the latest
  *                                                      generation, or of an owner without writers; key:
  *                                                      PEM file to sign with.  Progress phase "hash"
- * cancel       -                                      {cancelled: bool}  stops sync, verify, manifest; what is
+ * cancel       -                                      {cancelled: bool}  stops sync, verify, manifest, failback; what is
  *                                                     durable stays and is resumed by the same snapshot
  * limit        disk?, source_bytes_s?,                {vm: {the four}, disks: {NAME: {the four}}}: the limits of
  *              source_iops?, target_bytes_s?,         background work, of one disk or of the VM; absent:
@@ -57,7 +57,13 @@
  *                                                     owner that is hydrating; kept over restarts
  * source-lost  -                                      {}; who waits for the source fails now, not after
  *                                                     the time the engine would wait
- * detach       grace_s?: N, token?                    {mode: "detached", already}; needs owner; the engine
+ * failback     disks: [{name, uri, bitmap?}],         {mode, final, already, dirty_bytes, disks: [{disk,
+ *              final?: bool, grace_s?: N,             sent_bytes, zero_bytes, seconds}]} (engine/failback.h)
+ *              check?: "bitmap"|"digest"|"none"       one pass over every disk to NBD destinations; final: all
+ *                                                     that is left, with the VM stopped, then mode returned.
+ *                                                     bitmap: the source's own, begun at the flip.  Progress
+ *                                                     phases "check", "failback"
+ * detach       grace_s?: N, token?                    {mode: "detached", already}; needs owner or failback; the engine
  *                                                     then has let go of the targets
  * draft-create name, generation?: N                   {name, generation}; a writable layer over the latest
  *                                                     generation, or an older one that is retained,

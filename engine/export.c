@@ -112,8 +112,8 @@ static int refuse(struct engine *e, const char *name, int r, struct error **err)
         return error_set(err, EAGAIN, "%s: nothing can be read before the initial sync is "
                                       "complete", e->store);
     if (r == -EBUSY)
-        return error_set(err, EBUSY, "%s: the final pass of a failback runs, its disks are not served "
-                                     "meanwhile", e->store);
+        return error_set(err, EBUSY, "%s: the final pass of a failback runs, its disks are not "
+                                     "served meanwhile", e->store);
     if (r == -ESHUTDOWN)
         return error_set(err, ESHUTDOWN, "%s: mode %s offers no export '%s' (now)", e->store,
                          store_mode_name(e->mode), name);

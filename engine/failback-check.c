@@ -43,8 +43,8 @@ static int open_reader(struct failback *f, struct failback_disk *fd, const char 
     if ((*ret_reader)->ops->size(*ret_reader) == fd->disk->size)
         return 0;
     reader_close(*ret_reader);
-    return error_set(err, EINVAL, "disk %s: the destination has another size than the disk; is it the "
-                                  "disk this VM came from?", fd->disk->name);
+    return error_set(err, EINVAL, "disk %s: the destination has another size than the disk; is it "
+                                  "the disk this VM came from?", fd->disk->name);
 }
 
 /* ---- by the source's own bitmap ---- */
@@ -78,10 +78,10 @@ static int check_bitmap(struct failback *f, struct failback_disk *fd, struct err
     if (r < 0 || w.dirty_bytes == 0)
         return r;
     return error_set(err, EPERM,
-                     "disk %s: the source changed since the flip (%" PRIu64 " bytes by its bitmap, the "
-                     "first at offset %" PRIu64 "); sending the difference would make a mixture: put "
-                     "the source back to the point of the flip, or sync it anew", fd->disk->name,
-                     w.dirty_bytes, w.first);
+                     "disk %s: the source changed since the flip (%" PRIu64 " bytes by its bitmap, "
+                     "the first at offset %" PRIu64 "); sending the difference would make a "
+                     "mixture: put the source back to the point of the flip, or sync it anew",
+                     fd->disk->name, w.dirty_bytes, w.first);
 }
 
 /* ---- by its bytes ---- */
@@ -172,10 +172,11 @@ static int check_digests(struct failback *f, struct failback_disk *fd, struct er
     if (r < 0 || c.differing == 0)
         return r;
     return error_set(err, EPERM,
-                     "disk %s: the source changed since the flip (%" PRIu64 " blocks of 64 KiB that the "
-                     "VM here did not write, the first at offset %" PRIu64 "); sending the difference "
-                     "would make a mixture: put the source back to the point of the flip, or sync it "
-                     "anew", fd->disk->name, c.differing, c.first_differing * BLOCK_SIZE);
+                     "disk %s: the source changed since the flip (%" PRIu64 " blocks of 64 KiB "
+                     "that the VM here did not write, the first at offset %" PRIu64 "); sending "
+                     "the difference would make a mixture: put the source back to the point of the "
+                     "flip, or sync it anew", fd->disk->name, c.differing,
+                     c.first_differing * BLOCK_SIZE);
 }
 
 int failback_check_source(struct failback *f, struct failback_disk *fd, struct error **err)
@@ -186,8 +187,8 @@ int failback_check_source(struct failback *f, struct failback_disk *fd, struct e
     if (check == FAILBACK_CHECK_NONE)
         return 0;
     if (check == FAILBACK_CHECK_BITMAP && !fd->source->bitmap)
-        return error_set(err, EINVAL, "disk %s: a check by bitmap needs the name of the bitmap that "
-                                      "the source began at the flip; use digests without one",
+        return error_set(err, EINVAL, "disk %s: a check by bitmap needs the name of the bitmap "
+                                      "that the source began at the flip; use digests without one",
                          fd->disk->name);
     if (check != FAILBACK_CHECK_DIGEST && fd->source->bitmap)
         r = check_bitmap(f, fd, err);
@@ -206,9 +207,9 @@ int failback_check_sample(struct failback *f, struct failback_disk *fd, struct e
     if (r < 0 || c.differing == 0)
         return r;
     return error_set(err, EPERM,
-                     "disk %s: the destination is not the one that earlier passes went to, or somebody "
-                     "has written to it since (offset %" PRIu64 " differs and is not due to be sent); "
-                     "give the right one, or sync the source anew", fd->disk->name,
+                     "disk %s: the destination is not the one that earlier passes went to, or "
+                     "somebody has written to it since (offset %" PRIu64 " differs and is not due "
+                     "to be sent); give the right one, or sync the source anew", fd->disk->name,
                      c.first_differing * BLOCK_SIZE);
 }
 
@@ -221,7 +222,7 @@ int failback_check_all(struct failback *f, struct failback_disk *fd, struct erro
     if (r < 0 || c.differing == 0)
         return r;
     return error_set(err, EIO,
-                     "disk %s: %" PRIu64 " blocks of the destination differ from the target, the first "
-                     "at offset %" PRIu64 "; the VM may go on here: do not start it there", fd->disk->name,
-                     c.differing, c.first_differing * BLOCK_SIZE);
+                     "disk %s: %" PRIu64 " blocks of the destination differ from the target, the "
+                     "first at offset %" PRIu64 "; the VM may go on here: do not start it there",
+                     fd->disk->name, c.differing, c.first_differing * BLOCK_SIZE);
 }

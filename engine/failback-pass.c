@@ -105,8 +105,8 @@ static int destination_failed(struct failback_pass *p, int code, struct error **
 
 static int local_failed(struct failback_pass *p, int r, const char *what, struct error **err)
 {
-    return error_set_errno(err, -r, "disk %s: cannot %s; what was not sent is sent by the next pass",
-                           disk_of(p)->name, what);
+    return error_set_errno(err, -r, "disk %s: cannot %s; what was not sent is sent by the next "
+                                    "pass", disk_of(p)->name, what);
 }
 
 /* ---- take, hydrate, flush ---- */
@@ -432,9 +432,10 @@ static int pump(struct failback_pass *p, struct error **err)
         return 0;
     if (p->differs)
         return error_set(err, EIO,
-                         "the destination of disk %s does not hold what was sent to it (near offset "
-                         "%" PRIu64 "); somebody else writes to it, or its device is broken: see to "
-                         "that, then run the pass again", disk_of(p)->name, p->error_offset);
+                         "the destination of disk %s does not hold what was sent to it (near "
+                         "offset %" PRIu64 "); somebody else writes to it, or its device is "
+                         "broken: see to that, then run the pass again", disk_of(p)->name,
+                         p->error_offset);
     return destination_failed(p, p->error, err);
 }
 

@@ -56,8 +56,8 @@ static int open_destination(struct failback *f, const struct sync_source *s, str
                          "disk %s: the destination has %" PRIu64 " bytes, the disk %" PRIu64
                          "; is it the disk this VM came from?", s->name, have, fd->disk->size);
     if (fd->writer->ops->max_request(fd->writer) < BLOCK_SIZE)
-        return error_set(err, EOPNOTSUPP, "disk %s: the destination takes less than 64 KiB at a time; "
-                                          "serve it without such a limit", s->name);
+        return error_set(err, EOPNOTSUPP, "disk %s: the destination takes less than 64 KiB at a "
+                                          "time; serve it without such a limit", s->name);
     return 0;
 }
 
@@ -214,8 +214,8 @@ static int close_exports(struct failback *f, struct error **err)
             return 0;
         if (clock_now_ns() >= until || cancelled(f))
             return error_set(err, EBUSY,
-                             "%u connection%s still use%s the disks of %s; stop the VM, then run the "
-                             "final pass again", clients, clients == 1 ? "" : "s",
+                             "%u connection%s still use%s the disks of %s; stop the VM, then run "
+                             "the final pass again", clients, clients == 1 ? "" : "s",
                              clients == 1 ? "s" : "", e->store);
         pthread_mutex_unlock(&e->lock);
         clock_sleep_ns(20 * NS_PER_MS);

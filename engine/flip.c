@@ -555,7 +555,8 @@ static int detach(struct engine *e, uint64_t grace_ns, const uint8_t *token, str
 
 int engine_detach(struct engine *e, uint64_t grace_ns, const uint8_t *token, struct error **err)
 {
-    int r = engine_operation_begin(e, "detach", 1u << MODE_OWNER | 1u << MODE_FAILBACK | 1u << MODE_DETACHED, err);
+    int r = engine_operation_begin(
+        e, "detach", 1u << MODE_OWNER | 1u << MODE_FAILBACK | 1u << MODE_DETACHED, err);
 
     if (r < 0)
         return r;

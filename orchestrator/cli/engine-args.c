@@ -30,6 +30,8 @@ const char engine_usage[] =
     "  source STORE NAME=NBD-URI...           another place of the source that is still needed\n"
     "  source-lost STORE                      it is gone: fail what waits for it\n"
     "  detach STORE [--grace SECONDS]         let go of the targets\n"
+    "  failback STORE NAME=NBD-URI... [--bitmap NAME=CONTEXT]... [--check bitmap|digest|none]\n"
+    "                        [--final] [--grace SECONDS]   send back what the VM has written\n"
     "  limit STORE [--disk NAME] [--source-rate RATE] [--source-iops N] [--target-rate RATE]\n"
     "                        [--target-iops N]    how fast background work may go; shows it\n"
     "  stop STORE                             end the engine\n"
@@ -65,6 +67,8 @@ enum {
     OPT_OUTPUT,
     OPT_PUBLIC_KEY,
     OPT_SAMPLE,
+    OPT_FINAL,
+    OPT_CHECK,
     OPT_SOURCE_RATE,
     OPT_SOURCE_IOPS,
     OPT_TARGET_RATE,
@@ -96,6 +100,8 @@ static const struct option long_options[] = {
     {"key", required_argument, NULL, OPT_KEY},
     {"output", required_argument, NULL, OPT_OUTPUT},
     {"public-key", required_argument, NULL, OPT_PUBLIC_KEY},
+    {"final", no_argument, NULL, OPT_FINAL},
+    {"check", required_argument, NULL, OPT_CHECK},
     {"source-rate", required_argument, NULL, OPT_SOURCE_RATE},
     {"source-iops", required_argument, NULL, OPT_SOURCE_IOPS},
     {"target-rate", required_argument, NULL, OPT_TARGET_RATE},
@@ -216,6 +222,12 @@ static int take_option(struct engine_args *a, int option, const char *value, str
     case OPT_PUBLIC_KEY:
         a->public_key = value;
         return 0;
+    case OPT_FINAL:
+        a->final = true;
+        return 0;
+    case OPT_CHECK:
+        a->check = value;
+        return 0;
     case OPT_SOURCE_RATE:
         return engine_limit_parse(a, ENGINE_LIMIT_SOURCE_RATE, value, err);
     case OPT_SOURCE_IOPS:
@@ -291,7 +303,8 @@ static int take_word(struct engine_args *a, const char *word, size_t position, s
         return 0;
     }
     if (strcmp(a->verb, "sync") == 0 || strcmp(a->verb, "verify") == 0 ||
-        strcmp(a->verb, "flip") == 0 || strcmp(a->verb, "source") == 0)
+        strcmp(a->verb, "flip") == 0 || strcmp(a->verb, "source") == 0 ||
+        strcmp(a->verb, "failback") == 0)
         return add_pair(a->disks, &a->disk_count, word, "NAME=NBD-URI", err);
     return error_set(err, EINVAL, "'%s' is one word too many; see 'slipway engine --help'", word);
 }

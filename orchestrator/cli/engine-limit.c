@@ -80,6 +80,32 @@ static void print_limits(const json_t *limits)
         print_rates(name, rates);
 }
 
+static bool is_limited(const json_t *rates)
+{
+    bool limited = false;
+    const char *name;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)rates, name, value)
+        limited |= json_integer_value(value) > 0;
+    return limited;
+}
+
+void engine_print_limits(const json_t *status)
+{
+    const json_t *limits = json_object_get(status, "limits");
+    bool limited = is_limited(json_object_get(limits, "vm"));
+    const char *name;
+    json_t *rates;
+
+    json_object_foreach(json_object_get(limits, "disks"), name, rates)
+        limited |= is_limited(rates);
+    if (limited) {
+        printf("  limits of background work:\n");
+        print_limits(limits);
+    }
+}
+
 int engine_verb_limit(const struct engine_args *a, struct error **err)
 {
     struct session s;

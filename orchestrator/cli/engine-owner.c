@@ -23,7 +23,7 @@ static const char *bitmap_of(const struct engine_args *a, const char *disk)
     return NULL;
 }
 
-static json_t *disks_json(const struct engine_args *a)
+json_t *engine_disks_json(const struct engine_args *a)
 {
     json_t *disks = json_array();
 
@@ -51,7 +51,7 @@ static int flip_request(const struct engine_args *a, json_t **ret_request, struc
     j = grace_request(a);
     if (a->instant) {
         json_object_set_new(j, "instant", json_true());
-        json_object_set_new(j, "disks", disks_json(a));
+        json_object_set_new(j, "disks", engine_disks_json(a));
         json_object_set_new(j, "snapshot", json_string(a->snapshot));
         if (a->since)
             json_object_set_new(j, "since", json_string(a->since));
@@ -103,7 +103,7 @@ int engine_verb_source(const struct engine_args *a, struct error **err)
     if (a->disk_count == 0)
         return error_set(err, EINVAL, "source needs NAME=NBD-URI of every disk: the place the same "
                                       "point in time is read from now");
-    return session_simple(a, "source", json_pack("{s:o}", "disks", disks_json(a)),
+    return session_simple(a, "source", json_pack("{s:o}", "disks", engine_disks_json(a)),
                           "the engine reads its source there", err);
 }
 

@@ -266,6 +266,8 @@ static void print_status(const json_t *s)
                json_string_value(json_object_get(sync, "snapshot")),
                json_string_value(json_object_get(sync, "phase")), number(sync, "done_bytes"),
                number(sync, "total_bytes"));
+    engine_print_failback(s);
+    engine_print_limits(s);
 }
 
 int engine_verb_status(const struct engine_args *a, struct error **err)

@@ -21,7 +21,8 @@ static const struct {
     {"verify", engine_verb_verify}, {"manifest", engine_verb_manifest},
     {"manifest-key", engine_verb_manifest_key},
     {"verify-manifest", engine_verb_verify_manifest},
-    {"limit", engine_verb_limit},   {"source", engine_verb_source},
+    {"limit", engine_verb_limit},
+    {"failback", engine_verb_failback},   {"source", engine_verb_source},
     {"source-lost", engine_verb_source_lost},
 };
 

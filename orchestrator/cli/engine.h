@@ -51,6 +51,8 @@ struct engine_args {
     const char *limit_disk;      /* limit: NULL: the whole VM */
     uint64_t limits[ENGINE_LIMITS]; /* 0: unlimited */
     bool limit_given[ENGINE_LIMITS];
+    bool final;                  /* failback */
+    const char *check;
     bool data;                   /* fsck: compare the bytes, too */
     bool json;
     bool help;
@@ -79,6 +81,7 @@ int engine_verb_stop(const struct engine_args *args, struct error **err);
 int engine_limit_parse(struct engine_args *args, enum engine_limit which, const char *value,
                        struct error **err);
 int engine_verb_limit(const struct engine_args *args, struct error **err);
+void engine_print_limits(const json_t *status); /* its lines of the status, if there are any */
 
 /* engine-draft.c */
 int engine_verb_draft(const struct engine_args *args, struct error **err);
@@ -90,8 +93,15 @@ int engine_verb_manifest_key(const struct engine_args *args, struct error **err)
 int engine_verb_verify_manifest(const struct engine_args *args, struct error **err);
 int engine_verb_fsck(const struct engine_args *args, struct error **err);
 
+/* engine-failback.c */
+int engine_verb_failback(const struct engine_args *args, struct error **err);
+void engine_print_failback(const json_t *status); /* its lines of the status, if there are any */
+
 /* engine-load.c */
 int engine_verb_load(const struct engine_args *args, struct error **err);
+
+/* NAME=NBD-URI words with their bitmaps as the argument "disks"; a new reference.  engine-owner.c. */
+json_t *engine_disks_json(const struct engine_args *args);
 
 /* An engine for one command: adopted, or started and ended with it. */
 struct session {

@@ -19,6 +19,7 @@ _slipway_engine() {
     detach) words+=" --grace --token" ;;
     manifest) words+=" --key --output" ;;
     verify-manifest) words+=" --public-key --disk" ;;
+    failback) words+=" --bitmap --check --final --grace" ;;
     limit) words+=" --disk --source-rate --source-iops --target-rate --target-iops" ;;
     fsck) words+=" --data" ;;
     draft)
@@ -55,8 +56,8 @@ _slipway() {
         1:*) words="source vm migrate sync status cutover report cancel remove engine --help --version" ;;
         2:source) words="add list remove" ;;
         2:vm) words="list" ;;
-        2:engine) words="create serve sync status cancel draft load flip source source-lost detach stop fsck verify
-                      manifest manifest-key verify-manifest" ;;
+        2:engine) words="create serve sync status cancel draft load flip source source-lost detach failback limit stop fsck
+                      verify manifest manifest-key verify-manifest" ;;
         *:source)
             words="$common --password-file --no-check"
             [[ ${COMP_WORDS[2]} == remove ]] && words+=" $(_slipway_names source list)" ;;
