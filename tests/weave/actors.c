@@ -251,57 +251,15 @@ static void hydrate(struct world *w, struct weave_disk *d)
     }
 }
 
-/* ---- failback (T17): what it must get right of the planes ---- */
-
-static int send_block(struct world *w, struct weave_disk *d, uint64_t block)
-{
-    uint32_t length = disk_block_length(d->owner->disk, block);
-    _cleanup_free_ uint8_t *bytes = malloc(length);
-    int r = owner_pread(d->owner, bytes, length, block * BLOCK_SIZE);
-
-    if (r == 0 && !w->dead)
-        memcpy(d->destination + block * BLOCK_SIZE, bytes, length);
-    return r;
-}
-
-static int send_plane(struct world *w, struct weave_disk *d, unsigned plane)
-{
-    struct owner *o = d->owner;
-    uint64_t blocks = o->disk->blocks;
-    _cleanup_free_ bool *todo = calloc(blocks, sizeof(*todo));
-    int r = 0;
-
-    for (uint64_t b = 0; r == 0 && b < blocks; b++) {
-        todo[b] = owner_is_dirty(o, plane, b);
-        if (todo[b] && weave_missing(o, b)) {
-            _cleanup_free_ uint8_t *bytes = malloc(BLOCK_SIZE);
-
-            r = owner_pread(o, bytes, disk_block_length(o->disk, b), b * BLOCK_SIZE);
-        }
-    }
-    if (r == 0)
-        r = owner_flush(o);
-    for (uint64_t b = 0; r == 0 && b < blocks; b++)
-        if (todo[b])
-            r = send_block(w, d, b);
-    for (uint64_t b = 0; r == 0 && b < blocks && !w->dead; b++)
-        if (todo[b])
-            owner_clear_dirty(o, plane, b, 1);
-    return r < 0 ? r : owner_checkpoint_planes(o);
-}
+/* ---- failback (T17) ---- */
 
 static void failback(struct world *w, struct weave_disk *d)
 {
-    struct owner *o = d->owner;
-    unsigned current = atomic_load(&o->gate.plane), plane = 1 - current;
-
     if (d->sending)
         return;
     d->sending = true;
     weave_tell(w, "disk %u: failback", disk_index(w, d));
-    if (owner_find_dirty(o, plane, 0) == o->disk->blocks) /* else what a pass left behind */
-        plane = gate_switch(&o->gate);
-    check_result(w, "failback", send_plane(w, d, plane));
+    check_result(w, "failback", weave_pass(w, d, 1 + below(w, 6)));
     weave_tell(w, "disk %u: failback ends", disk_index(w, d));
     d->sending = false;
 }

@@ -8,6 +8,7 @@
  *   history.c  what the guest may see
  *   begin.c    how the store comes to its flip
  *   actors.c   what the actors do
+ *   failback.c a pass of failback
  *   world.c    beginning, crash, recovery, and the checks
  *   run.c      the command line
  */
@@ -63,6 +64,9 @@ void begin_owner(struct world *world);
 
 /* actors.c: one actor; ends when the life's operations are used up or the process is dead. */
 void actor_run(void *world);
+
+/* failback.c: one pass over a disk, to d->destination; window_blocks: between flushes of that. */
+int weave_pass(struct world *world, struct weave_disk *disk, uint32_t window_blocks);
 
 /* unseen.c: a race detector does not look into the disk. */
 void weave_unseen(struct io *io);
