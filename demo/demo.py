@@ -26,6 +26,7 @@ from stage import NAME, SOURCE, VM, Stage, remove_kept  # noqa: E402
 from supervisor import supervised  # noqa: E402
 
 HEARTBEAT_S = 5
+SLOW_LINE = "30K"
 BOOT_TIMEOUT_S = 600
 
 
@@ -74,7 +75,33 @@ def wait_for_records(console, clock, more):
     clock.say(f"the guest has written up to record {number}")
 
 
-def migrate(stage, console, clock):
+def cut_over_at_once(stage, clock):
+    """An instant cutover, with so slow a line to the source that the VM is up long before its disks
+    are whole.  Returns how many bytes were missing when it was."""
+    stage.slipway("engine", "limit", str(stage.store), "--source-rate", SLOW_LINE)
+    clock.say(f"instant cutover over a line of {SLOW_LINE}B/s: the source stops, flip, morph, the "
+              "VM starts")
+    stage.slipway("cutover", NAME, "--instant", "--detach")
+    while (job := stage.slipway_json("status", NAME))["active"] and job["state"] != "hydrating":
+        clock.heartbeat(f"  {job['state']}")
+        time.sleep(0.5)
+    status = stage.slipway_json("engine", "status", str(stage.store)) if job["active"] else {}
+    missing = sum(disk.get("missing_bytes", 0) for disk in status.get("disks", []))
+    clock.say(f"the VM runs on the node; {missing >> 10} KiB are still on the source.  The line is "
+              "fast again")
+    if job["active"]:
+        stage.slipway("engine", "limit", str(stage.store), "--source-rate", "0")
+    while (job := stage.slipway_json("status", NAME))["active"]:
+        clock.heartbeat(f"  {job['state']}")
+        time.sleep(0.3)
+    if job["state"] != "done":
+        raise RuntimeError(f"the cutover ended as {job['state']}: {job.get('error')}\n"
+                           + stage.tail("slipwayd.log"))
+    return missing
+
+
+def migrate(stage, console, clock, instant):
+    """The migration; with instant, how many bytes were missing when the VM was up."""
     clock.say("slipwayd, with libvirt's embedded driver as the node")
     stage.start_daemon()
     stage.slipway("source", "add", SOURCE, stage.source_uri)
@@ -88,9 +115,12 @@ def migrate(stage, console, clock):
         stage.slipway("sync", NAME, "--follow")
     wait_for_records(console, clock, 20)
     stage.slipway("status", NAME)
+    if instant:
+        return cut_over_at_once(stage, clock)
     clock.say("cutover: the source stops, last delta, morph, flip, the VM starts on the node")
     stage.slipway("cutover", NAME, "--follow")
     clock.say("the VM runs on the node")
+    return None
 
 
 def read_source(stage, console, proof):
@@ -165,6 +195,16 @@ def check_guest(agent, proof):
     proof.check(failed == "", "no service has failed" + (f": {failed}" if failed else ""))
 
 
+def check_instant(stage, missing, proof):
+    report = stage.slipway_json("report", NAME)
+    states = [transition["state"] for transition in report["transitions"]]
+    proof.check(missing > 0 and "final-sync" not in states,
+                f"the VM was up before its disks were whole: {missing >> 10} KiB came later")
+    proof.check(states[-4:] == ["hydrating", "finishing", "detaching", "done"]
+                and not (stage.store / "control.sock").exists(),
+                "in the end it changed to its targets while it ran, and the engine has ended")
+
+
 def say_how_to_look(stage):
     if stage.daemon and stage.daemon.poll() is not None:
         stage.start_daemon()
@@ -178,12 +218,14 @@ Everything is left in {folder}:
 To remove it: ./run demo --remove {folder}""")
 
 
-def run(stage, clock):
+def run(stage, clock, instant):
     console = boot_source(stage, clock)
-    migrate(stage, console, clock)
+    missing = migrate(stage, console, clock, instant)
     print("\nReport\n", flush=True)
     stage.slipway("report", NAME)
     proof = Proof()
+    if instant:
+        check_instant(stage, missing, proof)
     clock.say("proof: the source's disks, and then the moved guest from inside")
     source_text, written = read_source(stage, console, proof)
     # libvirt's embedded driver serves one program at a time: slipwayd makes room, the VM runs on.
@@ -200,6 +242,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=Path, default=ROOT / "build", help=argparse.SUPPRESS)
     parser.add_argument("--keep", action="store_true", help="leave everything running at the end")
+    parser.add_argument("--instant", action="store_true",
+                        help="the VM starts before its last delta is here")
     parser.add_argument("--remove", metavar="FOLDER", help="remove what --keep left")
     options = parser.parse_args()
     if options.remove:
@@ -213,7 +257,7 @@ def demo(options):
         signal.signal(number, lambda number, _frame: sys.exit(128 + number))
     clock, stage, good, kept = Clock(), Stage(options.build.resolve()), False, False
     try:
-        good = run(stage, clock)
+        good = run(stage, clock, options.instant)
     except (RuntimeError, OSError, SubprocessError, records.Broken) as error:
         print(f"demo: {error}", file=sys.stderr)
     except KeyboardInterrupt:

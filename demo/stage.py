@@ -32,6 +32,7 @@ class Stage:
         self.build = build
         self.serial = self.folder / "source-serial.log"
         self.pool = self.folder / "pool"
+        self.store = self.folder / "state" / "stores" / NAME
         self.node_uri = f"qemu:///embed?root={self.folder}/node"
         self.socket = self.folder / "slipwayd.sock"
         self.disks = []
