@@ -80,17 +80,18 @@ int actlog_create(struct io *io, const char *path, const char *folder, uint64_t 
     return 0;
 }
 
-int actlog_open(struct io *io, const char *path, uint64_t epoch, uint64_t disk_size,
-                struct actlog **ret_log)
+static int actlog_load(struct io *io, const char *path, int flags, uint64_t epoch,
+                       uint64_t disk_size, struct actlog **ret_log)
 {
     uint8_t payload[PAGE_PAYLOAD];
     struct actlog *a;
-    int r = actlog_attach(io, path, 0, epoch, disk_size, &a);
+    int r = actlog_attach(io, path, flags, epoch, disk_size, &a);
 
     if (r < 0)
         return r;
-    r = io_fdatasync(io, a->fd);
-    if (r == 0)
+    if (!(flags & IO_RDONLY))
+        r = io_fdatasync(io, a->fd);
+    if (r >= 0)
         r = pagefile_read(&a->file, 0, payload);
     if (r == 0)
         r = -EBADMSG; /* actlog_create() wrote one */
@@ -104,6 +105,18 @@ int actlog_open(struct io *io, const char *path, uint64_t epoch, uint64_t disk_s
     }
     *ret_log = a;
     return 0;
+}
+
+int actlog_open(struct io *io, const char *path, uint64_t epoch, uint64_t disk_size,
+                struct actlog **ret_log)
+{
+    return actlog_load(io, path, 0, epoch, disk_size, ret_log);
+}
+
+int actlog_inspect(struct io *io, const char *path, uint64_t epoch, uint64_t disk_size,
+                   struct actlog **ret_log)
+{
+    return actlog_load(io, path, IO_RDONLY, epoch, disk_size, ret_log);
 }
 
 bool actlog_is_active(const struct actlog *a, uint32_t region)

@@ -31,6 +31,9 @@ int actlog_create(struct io *io, const char *path, const char *folder, uint64_t 
 /* Makes durable what a killed engine wrote, then reads.  -EBADMSG: damaged. */
 int actlog_open(struct io *io, const char *path, uint64_t epoch, uint64_t disk_size,
                 struct actlog **ret_log);
+/* actlog_open() that only reads. */
+int actlog_inspect(struct io *io, const char *path, uint64_t epoch, uint64_t disk_size,
+                   struct actlog **ret_log);
 void actlog_free(struct actlog *log); /* closes; NULL is fine */
 
 /* All regions of the range are durably active when it returns 0.  Several callers share a record. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/fsck.h"
+#include "engine/fsck-inside.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,24 +13,9 @@
 
 #define EXTENTS_MAX 8  /* differing extents told per file */
 #define MISSING_TEXT "cannot be opened"
-#define SYNC_AGAIN "restore it from a backup, or make a new store and sync again"
 
-struct fsck {
-    struct io *io;
-    const char *store;
-    struct fsck_options options;
-    json_t *findings;
-    unsigned damages;
-    struct store_vm vm;
-    struct super super;
-    uint64_t done_bytes, total_bytes;
-};
-
-enum severity { NOTE, DAMAGE };
-
-static void __attribute__((format(printf, 5, 6)))
-find(struct fsck *f, enum severity severity, const char *thing, const char *action,
-     const char *meaning_fmt, ...)
+void fsck_find(struct fsck *f, enum severity severity, const char *thing, const char *action,
+               const char *meaning_fmt, ...)
 {
     char meaning[512];
     va_list ap;
@@ -130,9 +115,8 @@ static bool check_identity(struct fsck *f)
 
 /* ---- one disk: files ---- */
 
-/* The fd of a file that must have `size` bytes (or more, with `at_least`), else -1 and a finding. */
-static int open_sized(struct fsck *f, const char *path, uint64_t size, bool at_least,
-                      const char *action)
+int fsck_open_sized(struct fsck *f, const char *path, uint64_t size, bool at_least,
+                    const char *action)
 {
     int fd = f->io->ops->open(f->io, path, IO_RDONLY), r;
     uint64_t have = 0;
@@ -154,7 +138,7 @@ static int open_sized(struct fsck *f, const char *path, uint64_t size, bool at_l
 
 static void check_size(struct fsck *f, const char *path, uint64_t size)
 {
-    int fd = open_sized(f, path, size, false, SYNC_AGAIN);
+    int fd = fsck_open_sized(f, path, size, false, SYNC_AGAIN);
 
     if (fd >= 0)
         f->io->ops->close(f->io, fd);
@@ -163,7 +147,7 @@ static void check_size(struct fsck *f, const char *path, uint64_t size)
 static int open_target(struct fsck *f, const struct super_disk *sd, const char *path)
 {
     uint8_t id[16];
-    int fd = open_sized(f, path, sd->size, true,
+    int fd = fsck_open_sized(f, path, sd->size, true,
                         "put the target back, or make a new store and sync again");
 
     if (fd < 0)
@@ -176,9 +160,8 @@ static int open_target(struct fsck *f, const struct super_disk *sd, const char *
     return -1;
 }
 
-/* Pages with one bad slot are readable; those with two were refused by the reading before. */
-static void check_pages(struct fsck *f, const struct pagefile *pf, const char *path,
-                        const char *what)
+void fsck_check_pages(struct fsck *f, const struct pagefile *pf, const char *path,
+                      const char *what)
 {
     uint64_t torn = 0;
 
@@ -206,7 +189,7 @@ static struct map *check_map(struct fsck *f, const struct disk *d, const struct 
              r == -EBADMSG ? "is damaged" : "cannot be read", strerror(-r));
         return NULL;
     }
-    check_pages(f, &map->file, path, "map");
+    fsck_check_pages(f, &map->file, path, "map");
     return map;
 }
 
@@ -218,8 +201,15 @@ static void check_layer_sizes(struct fsck *f, const struct layer *l)
 
     check_size(f, data, l->blocks * BLOCK_SIZE);
     check_size(f, digests, l->blocks * DIGEST_SIZE);
-    check_pages(f, &l->header, index, "header");
-    check_pages(f, &l->states, index, "state");
+    fsck_check_pages(f, &l->header, index, "header");
+    fsck_check_pages(f, &l->states, index, "state");
+}
+
+/* A partial layer is what an instant flip leaves: only a hydrating owner may have one. */
+static bool phase_fits(const struct fsck *f, const struct layer *l)
+{
+    return l->phase == LAYER_SEALED ||
+           (l->phase == LAYER_PARTIAL && f->super.mode == MODE_OWNER_HYD);
 }
 
 static struct layer *check_layer(struct fsck *f, const struct disk *d, uint64_t gen)
@@ -235,7 +225,7 @@ static struct layer *check_layer(struct fsck *f, const struct disk *d, uint64_t 
              strerror(-r));
         return NULL;
     }
-    if (l->gen != gen || l->phase != LAYER_SEALED) {
+    if (l->gen != gen || !phase_fits(f, l)) {
         find(f, DAMAGE, thing, SYNC_AGAIN,
              l->gen != gen ? "its header says that it leads to another generation"
                            : "the superblock names this layer, but it was never sealed");
@@ -282,6 +272,11 @@ static bool layer_wanted(const struct leftovers *w, uint64_t gen)
     return wanted;
 }
 
+static bool has_map(const struct fsck *f)
+{
+    return f->super.mode == MODE_INIT || store_mode_is_owner(f->super.mode);
+}
+
 static int leftover(const char *name, void *context)
 {
     struct leftovers *w = context;
@@ -295,7 +290,9 @@ static int leftover(const char *name, void *context)
     if (sscanf(name, "L%llu.%15s", &number, rest) == 2)
         wanted = layer_wanted(w, number);
     else if (sscanf(name, "map.%llu", &number) == 1)
-        wanted = number == w->super->map_epoch;
+        wanted = number == w->super->map_epoch && has_map(w->fsck);
+    else if (sscanf(name, "al.%llu", &number) == 1)
+        wanted = number == w->super->map_epoch && store_mode_is_owner(w->fsck->super.mode);
     else if (!str_starts(name, "draft-")) {
         find(w->fsck, NOTE, path, "nothing", "a file that this program does not know; it is left "
                                              "alone");
@@ -485,6 +482,8 @@ static void check_disk(struct fsck *f, unsigned i)
     check_size(f, digests, d.blocks * DIGEST_SIZE);
     if (f->super.mode == MODE_INIT)
         d.map = check_map(f, &d, sd);
+    else if (store_mode_is_owner(f->super.mode))
+        fsck_check_owner_disk(f, &d, sd);
     for (unsigned k = 0; k < sd->layer_count; k++) {
         struct layer *l = check_layer(f, &d, sd->layers[k]);
 
@@ -520,6 +519,8 @@ static void check_store(struct fsck *f)
     if (!check_identity(f))
         return;
     check_limits(f);
+    if (store_mode_is_owner(f->super.mode))
+        fsck_check_owner(f);
     for (unsigned i = 0; i < f->super.disk_count; i++)
         f->total_bytes += f->super.disks[i].size;
     if (f->super.mode == MODE_DETACHED)

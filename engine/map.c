@@ -8,7 +8,6 @@
 #include "base/cleanup.h"
 #include "engine/plant.h"
 
-#define KIND_MAP_MISSING 0x4d4d /* "MM" */
 
 /* Its masks are the caller's: or NULL, nothing is missing. */
 static struct map *map_alloc_over(struct io *io, uint64_t blocks, _Atomic uint16_t *missing)
@@ -20,7 +19,7 @@ static struct map *map_alloc_over(struct io *io, uint64_t blocks, _Atomic uint16
     m->io = io;
     m->fd = -1;
     m->blocks = blocks;
-    m->page_count = (uint32_t)div_up(blocks, MAP_PAGE_BLOCKS);
+    m->page_count = map_pages(blocks);
     m->foreign = true;
     m->missing = missing;
     m->changed = calloc(m->page_count, sizeof(*m->changed));

@@ -19,6 +19,12 @@
 
 #define MAP_PAGE_BLOCKS (PAGE_PAYLOAD / 2)
 #define MISSING_ALL 0xffff
+#define KIND_MAP_MISSING 0x4d4d /* "MM" */
+
+static inline uint32_t map_pages(uint64_t blocks)
+{
+    return (uint32_t)((blocks + MAP_PAGE_BLOCKS - 1) / MAP_PAGE_BLOCKS);
+}
 
 struct map {
     struct io *io;

@@ -9,7 +9,6 @@
 
 #include "base/align.h"
 
-#define KIND_PLANES 0x4c50 /* "PL" */
 #define PAGE_WORDS (PAGE_PAYLOAD / 16)
 #define PAGE_BLOCKS (PAGE_WORDS * 64)
 

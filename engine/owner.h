@@ -193,6 +193,7 @@ struct owner *owner_alloc(struct engine *engine, struct disk *disk);
 /* Marks what a write will change, before it does: activity log, dirty bits.  Inside the gate. */
 int owner_mark(struct owner *owner, unsigned plane, uint64_t offset, uint64_t length);
 void owner_set_dirty(struct owner *owner, unsigned plane, uint64_t block);
+#define KIND_PLANES 0x4c50 /* "PL": pages of them */
 uint32_t owner_plane_pages(const struct disk *disk); /* of the planes in the map file */
 int owner_planes_attach(struct owner *owner, uint64_t epoch);
 /* adopt: pages that differ from the live planes are to be written; else they are read into plane 0. */
