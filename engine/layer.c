@@ -147,6 +147,8 @@ int layer_begin(struct layer *l, const char *folder)
     if (r == 0)
         r = io_fdatasync(l->io, l->index_fd);
     if (r == 0)
+        r = pagefile_settle(&l->states);
+    if (r == 0)
         r = l->io->ops->sync_dir(l->io, folder);
     if (r == 0)
         r = write_header(l, LAYER_LOADING);
@@ -212,10 +214,14 @@ static int seal(struct layer *l, enum layer_phase phase)
         r = write_pages(l);
     if (r == 0 && !plant(PLANT_SEAL_NO_INDEX_SYNC))
         r = io_fdatasync(l->io, l->index_fd);
+    if (r == 0 && !plant(PLANT_SEAL_NO_INDEX_SYNC))
+        r = pagefile_settle(&l->states);
     if (r == 0)
         r = write_header(l, phase);
     if (r == 0 && !plant(PLANT_SEAL_NO_INDEX_SYNC))
         r = io_fdatasync(l->io, l->index_fd);
+    if (r == 0 && !plant(PLANT_SEAL_NO_INDEX_SYNC))
+        r = pagefile_settle(&l->header);
     if (r == 0)
         l->phase = phase;
     return r;

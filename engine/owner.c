@@ -111,12 +111,24 @@ uint64_t owner_missing_bytes(const struct owner *o)
     return MIN(atomic_load(&o->map->missing_blocks) * BLOCK_SIZE, o->disk->size);
 }
 
+/* Nobody writes any more: damage to one slot is not to bring older masks back. */
+static int settle_files(struct owner *o)
+{
+    int r = pagefile_settle(&o->map->file);
+
+    if (r == 0)
+        r = pagefile_settle(&o->planes_file);
+    return r < 0 ? r : pagefile_settle(&o->log->file);
+}
+
 int owner_finish(struct owner *o)
 {
     int r = owner_flush(o);
 
     if (r == 0)
         r = owner_checkpoint_planes(o);
+    if (r == 0)
+        r = settle_files(o);
     return r < 0 ? r : io_fdatasync(o->disk->io, o->disk->digest_fd);
 }
 

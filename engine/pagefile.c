@@ -13,13 +13,19 @@ int pagefile_init(struct pagefile *pf, struct io *io, int fd, uint16_t kind, uin
     *pf = (struct pagefile){
         .io = io, .fd = fd, .kind = kind, .epoch = epoch, .first = first, .count = count};
     pf->seq = calloc(count ? count : 1, sizeof(*pf->seq));
-    return pf->seq ? 0 : -ENOMEM;
+    pf->single = calloc(count ? count : 1, sizeof(*pf->single));
+    if (pf->seq && pf->single)
+        return 0;
+    pagefile_done(pf);
+    return -ENOMEM;
 }
 
 void pagefile_done(struct pagefile *pf)
 {
     free(pf->seq);
+    free(pf->single);
     pf->seq = NULL;
+    pf->single = NULL;
 }
 
 static uint64_t slot_offset(const struct pagefile *pf, uint32_t index, uint32_t seq)
@@ -53,10 +59,16 @@ static uint32_t slot_check(const struct pagefile *pf, uint32_t index, uint8_t sl
     return (uint32_t)seq;
 }
 
+static void set_single(struct pagefile *pf, uint32_t index, bool single)
+{
+    pf->single[index] = single;
+    pf->any_single |= single;
+}
+
 int pagefile_read(struct pagefile *pf, uint32_t index, uint8_t payload[PAGE_PAYLOAD])
 {
     uint8_t slots[2][META_PAGE];
-    uint32_t best = 0;
+    uint32_t best = 0, good = 0;
     int r = io_read(pf->io, pf->fd, slots, sizeof(slots), slot_offset(pf, index, 0));
 
     if (r < 0)
@@ -64,12 +76,16 @@ int pagefile_read(struct pagefile *pf, uint32_t index, uint8_t payload[PAGE_PAYL
     for (unsigned i = 0; i < 2; i++) {
         uint32_t seq = slot_check(pf, index, slots[i], i);
 
+        good += seq > 0;
         if (seq > best) {
             best = seq;
             memcpy(payload, slots[i] + PAGE_HEADER, PAGE_PAYLOAD);
         }
     }
     pf->seq[index] = best;
+    set_single(pf, index,
+               best && (good < 2 || memcmp(slots[0] + PAGE_HEADER, slots[1] + PAGE_HEADER,
+                                           PAGE_PAYLOAD) != 0));
     if (best)
         return 1;
     /* The first write of a page may tear; then the other slot was never written.  Two slots that
@@ -105,7 +121,37 @@ int pagefile_write(struct pagefile *pf, uint32_t index, const uint8_t payload[PA
     memcpy(slot + PAGE_HEADER, payload, PAGE_PAYLOAD);
     put_u32(slot + 4, crc32c(0, slot, META_PAGE));
     r = io_write(pf->io, pf->fd, slot, META_PAGE, slot_offset(pf, index, seq), false);
+    if (r < 0)
+        return r;
+    pf->seq[index] = seq;
+    set_single(pf, index, true);
+    return 0;
+}
+
+static int settle_page(struct pagefile *pf, uint32_t index)
+{
+    uint8_t payload[PAGE_PAYLOAD];
+    int r = pagefile_read(pf, index, payload);
+
+    if (r == 1 && pf->single[index])
+        r = pagefile_write(pf, index, payload);
+    if (r >= 0)
+        pf->single[index] = false;
+    return r < 0 ? r : 0;
+}
+
+int pagefile_settle(struct pagefile *pf)
+{
+    int r = 0;
+
+    if (!pf->any_single)
+        return 0;
+    for (uint32_t i = 0; r == 0 && i < pf->count; i++)
+        if (pf->single[i])
+            r = settle_page(pf, i);
     if (r == 0)
-        pf->seq[index] = seq;
+        r = io_fdatasync(pf->io, pf->fd);
+    if (r == 0)
+        pf->any_single = false;
     return r;
 }

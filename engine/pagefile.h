@@ -25,6 +25,8 @@ struct pagefile {
     uint32_t first;  /* slot pair of index 0, counted in pairs from the file's beginning */
     uint32_t count;
     uint32_t *seq;   /* per page: number of the valid slot, 0: none; parity picks the slot */
+    uint8_t *single; /* per page: only the valid slot says what it says */
+    bool any_single;
 };
 
 /* fd stays the caller's.  -ENOMEM. */
@@ -38,6 +40,13 @@ int pagefile_read(struct pagefile *pf, uint32_t index, uint8_t payload[PAGE_PAYL
 /* What the two slots of a page are; for a look from outside, reading needs only one good one. */
 enum slot_health { SLOT_EMPTY, SLOT_GOOD, SLOT_DAMAGED };
 int pagefile_inspect(const struct pagefile *pf, uint32_t index, enum slot_health ret_slots[2]);
+
+/*
+ * For a file that is durable and comes to rest: what each page says goes into both its slots,
+ * durably.  Until then a slot that is damaged later looks like one that was torn, and an older
+ * page, or none, would be taken for the newest.
+ */
+int pagefile_settle(struct pagefile *pf);
 
 /* Writes the slot that is not valid now.  Not durable before fdatasync of the file. */
 int pagefile_write(struct pagefile *pf, uint32_t index, const uint8_t payload[PAGE_PAYLOAD]);

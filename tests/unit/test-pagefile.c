@@ -134,6 +134,35 @@ static void a_failed_write_is_repeated_in_the_same_slot(void **state)
     assert_int_equal(read_value(0, 7), 1);
 }
 
+/* A store at rest: whatever one slot suffers, nothing older is taken for what was written last. */
+static void a_settled_page_is_in_both_slots(void **state)
+{
+    for (int writes = 1; writes < 4; writes++) {
+        write_value(0, writes);
+        assert_int_equal(pagefile_settle(&pf), 0);
+        for (unsigned slot = 0; slot < 2; slot++) {
+            damage(0, slot);
+            assert_int_equal(read_value(0, 7), writes);
+            damage(0, slot); /* and back */
+        }
+    }
+    assert_int_equal(read_value(1, 7), 0);
+}
+
+/* What a reader finds settled is not written again. */
+static void settling_is_done_once(void **state)
+{
+    uint8_t before[META_PAGE], after[META_PAGE], payload[PAGE_PAYLOAD];
+
+    write_value(0, 1);
+    assert_int_equal(pagefile_settle(&pf), 0);
+    assert_int_equal(io_read(io, fd, before, META_PAGE, 2 * META_PAGE), 0);
+    assert_int_equal(pagefile_read(&pf, 0, payload), 1);
+    assert_int_equal(pagefile_settle(&pf), 0);
+    assert_int_equal(io_read(io, fd, after, META_PAGE, 2 * META_PAGE), 0);
+    assert_memory_equal(before, after, META_PAGE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +173,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(two_damaged_pages_are_refused, enter, leave),
         cmocka_unit_test_setup_teardown(pages_of_another_epoch_do_not_count, enter, leave),
         cmocka_unit_test_setup_teardown(a_page_at_another_place_does_not_count, enter, leave),
+        cmocka_unit_test_setup_teardown(a_settled_page_is_in_both_slots, enter, leave),
+        cmocka_unit_test_setup_teardown(settling_is_done_once, enter, leave),
         cmocka_unit_test_setup_teardown(a_failed_write_is_repeated_in_the_same_slot, enter, leave),
     };
 
