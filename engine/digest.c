@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include "base/iszero.h"
+#include "engine/io.h"
 
 void digest_block(const void *data, size_t length, uint8_t ret_digest[DIGEST_SIZE])
 {
@@ -14,4 +15,9 @@ void digest_block(const void *data, size_t length, uint8_t ret_digest[DIGEST_SIZ
     memcpy(ret_digest, canonical.digest, DIGEST_SIZE);
     if (is_zero(ret_digest, DIGEST_SIZE))
         ret_digest[DIGEST_SIZE - 1] = 1;
+}
+
+int digests_forget(struct io *io, int fd, uint64_t blocks)
+{
+    return io_zero(io, fd, 0, blocks * DIGEST_SIZE, IO_ZERO_PUNCH);
 }

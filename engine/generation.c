@@ -64,11 +64,8 @@ static int fresh_map(struct disk *d, uint64_t epoch)
     if (r < 0)
         return r;
     /* Digests of the other point in time must not be taken for those of blocks that are only zeroed
-     * here; with size 0 and back they are all unknown.  Durable before the root that begins anew:
-     * compares believe them. */
-    r = d->io->ops->truncate(d->io, d->digest_fd, 0);
-    if (r == 0)
-        r = d->io->ops->truncate(d->io, d->digest_fd, d->blocks * DIGEST_SIZE);
+     * here.  Durable before the root that begins anew: compares believe them. */
+    r = digests_forget(d->io, d->digest_fd, d->blocks);
     if (r == 0 && !plant(PLANT_OLD_DIGESTS_STAY))
         r = io_fdatasync(d->io, d->digest_fd);
     if (r < 0) {

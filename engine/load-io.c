@@ -516,8 +516,6 @@ int load_loosen(struct load *l, struct disk *d)
     if (plant(PLANT_LOAD_OLD_DIGESTS))
         memset((void *)ld->loose, 0, div_up(d->blocks, 64) * sizeof(*ld->loose));
     else
-        r = d->io->ops->truncate(d->io, fd, 0);
-    if (r == 0)
-        r = d->io->ops->truncate(d->io, fd, d->blocks * DIGEST_SIZE);
+        r = digests_forget(d->io, fd, d->blocks);
     return r < 0 ? r : io_fdatasync(d->io, fd);
 }

@@ -113,6 +113,19 @@ static int begin_initial(struct load *l, struct error **err)
     return r;
 }
 
+/* A push may be gone on with only as a whole: one of its layers may have given way to a sync that
+ * failed to begin. */
+static bool is_whole(const struct load *l)
+{
+    for (unsigned i = 0; i < l->disk_count; i++) {
+        const struct layer *loading = l->disks[i].disk->loading;
+
+        if (!loading || !loading->push || strcmp(loading->snapshot, l->snapshot) != 0)
+            return false;
+    }
+    return true;
+}
+
 static int begin_layer(struct load *l, struct disk *d)
 {
     struct layer_params params = {.gen = l->engine->cur_gen + 1,
@@ -122,15 +135,11 @@ static int begin_layer(struct load *l, struct disk *d)
     _cleanup_free_ char *stem = disk_layer_stem(d, params.gen);
     int r;
 
-    if (d->loading && (!d->loading->push || strcmp(d->loading->snapshot, l->snapshot) != 0)) {
-        r = generation_drop_loading(d);
-        if (r < 0)
-            return r;
-    }
-    if (d->loading) {
-        l->resumed = true;
+    if (l->resumed)
         return load_loosen(l, d);
-    }
+    r = generation_drop_loading(d);
+    if (r < 0)
+        return r;
     layer_unlink(d->io, stem); /* of an attempt that failed half-way */
     r = layer_create(d->io, stem, &params, &d->loading);
     if (r == 0)
@@ -150,6 +159,7 @@ static int begin_delta(struct load *l, struct error **err)
     r = view_get(e, NO_GENERATION, &l->base);
     if (r < 0)
         return error_set_errno(err, -r, "cannot read the mirror");
+    l->resumed = is_whole(l);
     for (unsigned i = 0; r == 0 && i < e->disk_count; i++) {
         r = begin_layer(l, &e->disks[i]);
         if (r < 0)

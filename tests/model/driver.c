@@ -110,6 +110,7 @@ static void open_sync(struct model *m)
         unexpected(m, "a sync was refused", err, r);
         return;
     }
+    push_forget(m); /* what a crash left of one gives way */
     m->point = choose_point(m);
     m->source->no_allocation = below(m, 4) == 0;
     q.compare = below(m, 6) == 0;
@@ -133,7 +134,7 @@ static void open_sync(struct model *m)
 
 static bool may_sync(const struct model *m)
 {
-    return !m->sync && !m->local &&
+    return !m->sync && !m->local && !m->push.open &&
            (m->mode == MODE_INIT || m->mode == MODE_MIRROR) &&
            m->source->point_count + 1 < MEM_POINTS &&
            (m->gen == NO_GENERATION || m->gen + 2 < GENERATIONS);
@@ -448,7 +449,8 @@ static void seal_draft(struct model *m)
     _cleanup_error_ struct error *err = NULL;
     unsigned i = some_draft(m);
     struct model_draft *x = &m->drafts[i];
-    int expected = x->gen != m->gen ? -EPERM : m->sync || !has_room(m) ? -EBUSY : 0, r;
+    bool busy = m->sync || m->push.open || !has_room(m);
+    int expected = x->gen != m->gen ? -EPERM : busy ? -EBUSY : 0, r;
     uint64_t gen;
 
     if (!x->open)
@@ -466,8 +468,10 @@ static void seal_draft(struct model *m)
     } else if (r != expected) {
         unexpected(m, "a draft could not be sealed", err, r);
     }
-    if (expected == 0) /* what was interrupted gave way, or may have */
+    if (expected == 0) { /* what was interrupted gave way, or may have */
         forget_durable(m);
+        push_forget(m);
+    }
     if (r != -EPERM && r != -EBUSY && !(r == -ENOSPC && model_draft(m, i)))
         forget_draft(x);
 }
@@ -484,6 +488,8 @@ static void flip(struct model *m)
     end_fold(m);
     if (m->sync)
         give_up_sync(m);
+    push_give_up(m);
+    push_forget(m);
     drop_drafts(m);
     if (sim_dead(m->sim) || m->engine->failed)
         return;
@@ -651,6 +657,13 @@ static void carry_out(struct model *m, const struct step *step)
     case STEP_DETACH:
         detach(m);
         break;
+    case STEP_PUSH_BEGIN:
+    case STEP_PUSH_WRITE:
+    case STEP_PUSH_FLUSH:
+    case STEP_PUSH_COMMIT:
+    case STEP_PUSH_ABANDON:
+        push_step(m, step->kind);
+        break;
     default:
         sync_step(m, step->kind);
     }
@@ -697,6 +710,7 @@ void driver_finish(struct model *m)
     end_fold(m);
     if (m->sync)
         end_sync(m);
+    push_step(m, STEP_PUSH_COMMIT);
     m->late_fault = false;
     fold_to_the_end(m);
     if (may_sync(m) && !m->failure[0])
@@ -726,6 +740,7 @@ void driver_drop(struct model *m)
         unpin(m, i);
     for (unsigned i = 0; i < DRAFTS; i++)
         forget_draft(&m->drafts[i]);
+    push_crashed(m);
     engine_close(steal_ptr(m->engine));
 }
 
@@ -758,6 +773,7 @@ void model_free(struct model *m)
 {
     sim_die(m->sim);
     driver_drop(m);
+    push_forget(m);
     for (unsigned g = 0; g < GENERATIONS; g++)
         content_free(&m->gens[g]);
     content_free(&m->owner);

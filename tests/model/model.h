@@ -5,6 +5,7 @@
  *
  *   run.c        makes, runs and shrinks sequences of steps; the command line
  *   driver.c     carries a step out on the engine
+ *   pushes.c     the steps of a push
  *   recovery.c   what happens when a step crashed
  *   reference.c  what must be true
  */
@@ -45,6 +46,11 @@ enum step_kind {
     STEP_GUEST_WRITE,
     STEP_GUEST_FLUSH,
     STEP_DETACH,
+    STEP_PUSH_BEGIN,   /* a new one, or one that a crash interrupted */
+    STEP_PUSH_WRITE,
+    STEP_PUSH_FLUSH,
+    STEP_PUSH_COMMIT,
+    STEP_PUSH_ABANDON,
     STEP_RESTART,      /* in order, or by a crash between two steps */
     _STEP_MAX
 };
@@ -78,6 +84,17 @@ struct guest_write {
     unsigned disk;
     uint64_t offset, length;
     uint8_t *bytes;
+};
+
+#define PUSH_WRITES 64
+
+struct model_push {
+    bool open;
+    bool left;   /* a crash interrupted it: `id` can be gone on with */
+    unsigned id;
+    struct content now, flushed; /* acknowledged; at the last acknowledged flush */
+    struct guest_write writes[PUSH_WRITES]; /* since then */
+    unsigned write_count;
 };
 
 struct model {
@@ -117,6 +134,7 @@ struct model {
     bool folding;
     struct view *pins[PINS];
     struct model_draft drafts[DRAFTS];
+    struct model_push push;
 };
 
 extern const char *const model_disks[MEM_DISKS], *const model_drafts[DRAFTS];
@@ -145,6 +163,14 @@ void reference_owner(struct model *m); /* the flip was acknowledged */
 void reference_detached(struct model *m, bool power_lost);
 /* What of the sync's point is durable now, when a checkpoint that begins now succeeds. */
 void reference_durable(struct model *m, unsigned disk, bool durable[8]);
+
+/* ---- pushes.c ---- */
+
+void push_step(struct model *m, enum step_kind kind);
+void push_check(struct model *m);   /* it reads back */
+void push_crashed(struct model *m); /* the engine is gone, or about to go in order */
+void push_give_up(struct model *m); /* abandons the open one */
+void push_forget(struct model *m);  /* nothing of one is left */
 
 /* ---- driver.c ---- */
 

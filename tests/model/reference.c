@@ -275,6 +275,7 @@ void reference_check(struct model *m, bool deep)
     for (unsigned i = 0; i < DRAFTS; i++)
         if (m->drafts[i].open)
             check_draft(m, i);
+    push_check(m);
     sim_quiet_end(m->sim);
 }
 

@@ -41,7 +41,8 @@ static const char *const step_names[_STEP_MAX] = {
     "source-write", "sync-begin",   "pull",        "checkpoint",  "sync-end",   "sync-give-up",
     "sync",         "fold-begin",   "fold",        "fold-end",    "fold-all",   "pin",
     "unpin",        "draft-create", "draft-write", "draft-seal",  "draft-drop", "flip",
-    "guest-write",  "guest-flush",  "detach",      "restart",
+    "guest-write",  "guest-flush",  "detach",       "push-begin",
+    "push-write",   "push-flush",   "push-commit", "push-abandon", "restart",
 };
 static const char *const fault_names[] = {"", "crash", "EIO", "ENOSPC"};
 static const char *const loss_names[] = {"all", "nothing", "some", "torn"};
@@ -157,7 +158,9 @@ static const uint8_t weights[_STEP_MAX] = {
     [STEP_FOLD] = 8,          [STEP_FOLD_END] = 2,   [STEP_FOLD_ALL] = 3, [STEP_PIN] = 4,
     [STEP_UNPIN] = 4,         [STEP_DRAFT_CREATE] = 2, [STEP_DRAFT_WRITE] = 3,
     [STEP_DRAFT_SEAL] = 1,    [STEP_DRAFT_DROP] = 2, [STEP_FLIP] = 2,     [STEP_GUEST_WRITE] = 6,
-    [STEP_GUEST_FLUSH] = 3,   [STEP_DETACH] = 1,     [STEP_RESTART] = 6,
+    [STEP_GUEST_FLUSH] = 3,   [STEP_DETACH] = 1,     [STEP_PUSH_BEGIN] = 6,
+    [STEP_PUSH_WRITE] = 12,   [STEP_PUSH_FLUSH] = 6, [STEP_PUSH_COMMIT] = 3,
+    [STEP_PUSH_ABANDON] = 1,  [STEP_RESTART] = 6,
 };
 
 static enum step_kind random_kind(struct random *r)
@@ -228,7 +231,8 @@ static int run_random(uint64_t first, uint64_t count)
 static const enum step_kind large[] = {STEP_SYNC,      STEP_FOLD_ALL,   STEP_FOLD_BEGIN,
                                        STEP_SYNC_BEGIN, STEP_PIN,       STEP_DRAFT_CREATE,
                                        STEP_DRAFT_SEAL, STEP_FLIP,      STEP_GUEST_WRITE,
-                                       STEP_GUEST_FLUSH, STEP_DETACH};
+                                       STEP_GUEST_FLUSH, STEP_DETACH,   STEP_PUSH_BEGIN,
+                                       STEP_PUSH_COMMIT};
 
 /* The last step crashes at its n-th call, for every n there is. */
 static void crash_everywhere(const struct sequence *q)

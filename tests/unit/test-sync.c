@@ -103,6 +103,31 @@ static void digests_of_another_point_do_not_outlive_a_power_loss(void **state)
     assert_true(is_zero(digests, size));
 }
 
+/* Killed at any call of a new beginning: the digest file is never shorter than its disk. */
+static void digests_are_all_there_after_a_kill(void **state)
+{
+    static const struct sync_source later[] = {{"sda", "mem:1/0", NULL},
+                                               {"sdb", "mem:1/1", NULL}};
+    struct sync_request q = {.sources = later, .source_count = 2, .snapshot = "b"};
+    uint64_t size = 0;
+
+    begin("a");
+    assert_int_equal(sync_checkpoint(&sync_state, 0), 0);
+    sync_close(&sync_state);
+    memsource_point(f->source);
+    for (unsigned at = 1; at < 40; at++) {
+        memset(&sync_state, 0, sizeof(sync_state));
+        assert_int_equal(sync_open(&sync_state, f->engine, &q, NULL), 0);
+        sim_set_fault(f->sim, SIM_CRASH, at);
+        sync_prepare(&sync_state, NULL);
+        sync_close(&sync_state);
+        assert_int_equal(fixture_restart(f, NULL), 0);
+        sim_set_fault(f->sim, SIM_NO_FAULT, 0);
+        assert_non_null(sim_file(f->sim, "/store/vm/sda/dig", &size));
+        assert_int_equal(size, f->engine->disks[0].blocks * DIGEST_SIZE);
+    }
+}
+
 static uint64_t compared(const char *snapshot, bool bytes)
 {
     static const struct sync_source sources[] = {{"sda", "mem:1/0", NULL},
@@ -238,6 +263,7 @@ int main(void)
         TEST(a_checkpoint_that_failed_is_not_tried_again),
         TEST(a_layer_whose_checkpoint_failed_is_dropped),
         TEST(digests_of_another_point_do_not_outlive_a_power_loss),
+        TEST(digests_are_all_there_after_a_kill),
         TEST(a_compare_believes_digests_unless_told_otherwise),
         TEST(an_old_copy_is_written_over_only_where_it_differs),
         TEST(a_disk_that_shrank_is_refused),
