@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "engine/lock.h"
+#include "engine/plant.h"
 
 #define KIND_ACTLOG 0x4c41 /* "AL" */
 
@@ -140,6 +141,8 @@ static int enter_wanted(struct actlog *a)
 
     for (size_t i = 0; i < PAGE_PAYLOAD; i++)
         payload[i] = atomic_load(&a->wanted[i]);
+    for (size_t i = 0; plant(PLANT_LOG_ACTIVE_EARLY) && i < PAGE_PAYLOAD; i++)
+        atomic_store(&a->active[i], payload[i]);
     r = write_record(a, payload);
     for (size_t i = 0; r == 0 && i < PAGE_PAYLOAD; i++)
         atomic_store(&a->active[i], payload[i]);

@@ -4,6 +4,7 @@
 #include <limits.h>
 
 #include "engine/lock.h"
+#include "engine/plant.h"
 
 void gate_init(struct gate *g)
 {
@@ -48,8 +49,14 @@ struct gate_pass gate_enter(struct gate *g)
     struct gate_pass pass = {.slot = slot_of_thread()};
 
     for (;;) {
+        if (plant(PLANT_GATE_NOT_ASKED_AGAIN)) {
+            wait_until_open(g);
+            lock_pause();
+        }
         pass.plane = atomic_load(&g->plane);
         atomic_fetch_add(&g->slots[pass.slot].in_flight[pass.plane], 1);
+        if (plant(PLANT_GATE_NOT_ASKED_AGAIN))
+            return pass;
         if (!atomic_load(&g->closed) && atomic_load(&g->plane) == pass.plane)
             return pass;
         gate_leave(g, pass);
@@ -100,7 +107,7 @@ unsigned gate_switch(struct gate *g)
     unsigned old = atomic_load(&g->plane);
 
     atomic_store(&g->plane, 1 - old);
-    while (plane_in_flight(g, old) > 0)
+    while (plane_in_flight(g, old) > 0 && !plant(PLANT_SWITCH_NO_WAIT))
         lock_pause();
     return old;
 }

@@ -279,12 +279,15 @@ static bool copy_if_changed(struct map *m, uint32_t index, struct map_copy *copy
 static int checkpoint_batch(struct map *m, const struct map_copy *copies, uint32_t count,
                             int (*sync_data)(void *), void *context)
 {
-    int r = plant(PLANT_MAP_NO_TARGET_SYNC) ? 0 : sync_data(context);
+    bool late = plant(PLANT_MAP_NO_TARGET_SYNC) || plant(PLANT_FLUSH_MAP_FIRST);
+    int r = late ? 0 : sync_data(context);
 
     for (uint32_t i = 0; r == 0 && i < count; i++)
         r = pagefile_write(&m->file, copies[i].index, copies[i].payload);
     if (r == 0)
         r = io_fdatasync(m->io, m->fd);
+    if (r == 0 && plant(PLANT_FLUSH_MAP_FIRST))
+        r = sync_data(context);
     pthread_mutex_lock(&m->lock);
     for (uint32_t i = 0; r == 0 && i < count; i++)
         m->durable[copies[i].index] = copies[i].changed;

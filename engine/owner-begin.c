@@ -282,7 +282,7 @@ static int recover(struct owner *o, enum owner_start start, uint64_t epoch, bool
         r = owner_planes_load(o, start == OWNER_ADOPT);
     if (r == 0)
         r = actlog_open(d->io, log_path, epoch, d->size, &o->log);
-    if (r == 0 && start == OWNER_AFTER_LOSS)
+    if (r == 0 && start == OWNER_AFTER_LOSS && !plant(PLANT_LOSS_NO_LOG))
         mark_logged(o);
     return r;
 }

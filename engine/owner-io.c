@@ -9,6 +9,7 @@
 #include "engine/hydrate.h"
 #include "engine/lock.h"
 #include "engine/owner.h"
+#include "engine/plant.h"
 #include "engine/vm.h"
 
 static void request_begin(struct owner *o)
@@ -37,6 +38,8 @@ static uint16_t covered_bits(const struct disk *d, uint64_t block, uint64_t offs
     uint64_t start = div_up(MAX(offset, block * BLOCK_SIZE), SUB_BLOCK_SIZE);
     uint64_t stop = (end == d->size ? div_up(end, SUB_BLOCK_SIZE) : end / SUB_BLOCK_SIZE);
 
+    if (plant(PLANT_CLEAR_EDGES))
+        return touched_bits(block, offset, end);
     stop = MIN(stop, (block + 1) * SUB_BLOCKS);
     if (start >= stop)
         return 0;
@@ -135,6 +138,12 @@ static bool all_here(const struct owner *o, uint64_t offset, uint64_t end)
     return true;
 }
 
+static void clear_covered(struct owner *o, uint64_t offset, uint64_t end)
+{
+    for (uint64_t b = offset / BLOCK_SIZE; b <= (end - 1) / BLOCK_SIZE; b++)
+        map_clear(o->map, b, covered_bits(o->disk, b, offset, end));
+}
+
 /* Something of a block is missing: the hydrator must not write its sub-blocks after us. */
 static int put_in_stripe(struct owner *o, const struct content *c, uint64_t at, uint64_t length,
                          uint64_t offset)
@@ -144,9 +153,11 @@ static int put_in_stripe(struct owner *o, const struct content *c, uint64_t at, 
     int r;
 
     lock_take(stripe);
+    if (plant(PLANT_CLEAR_BEFORE_WRITE))
+        clear_covered(o, offset, end);
     r = put(o, c, at, length, offset);
-    for (uint64_t b = offset / BLOCK_SIZE; r == 0 && b <= (end - 1) / BLOCK_SIZE; b++)
-        map_clear(o->map, b, covered_bits(o->disk, b, offset, end));
+    if (r == 0)
+        clear_covered(o, offset, end);
     lock_release(stripe);
     return r;
 }
@@ -177,7 +188,7 @@ static bool durably_here(struct owner *o, uint64_t offset, uint64_t end)
     if (atomic_load_explicit(&o->complete, memory_order_acquire))
         return true;
     for (uint64_t b = offset / BLOCK_SIZE; b <= (end - 1) / BLOCK_SIZE; b++)
-        if (missing_of(o, b) || !map_is_durable(o->map, b))
+        if (missing_of(o, b) || (!map_is_durable(o->map, b) && !plant(PLANT_FUA_ALWAYS_SHORT)))
             return false;
     return true;
 }
@@ -207,10 +218,17 @@ static int bring_edges(struct owner *o, uint64_t offset, uint64_t end)
     return r;
 }
 
+static struct gate_pass enter_gate(struct owner *o, uint64_t offset, uint64_t length)
+{
+    if (plant(PLANT_LOG_BEFORE_GATE) && actlog_activate(o->log, offset, length) < 0)
+        owner_fail(o);
+    return gate_enter(&o->gate);
+}
+
 static int write_gated(struct owner *o, struct content *c, uint64_t length, uint64_t offset,
                        bool *fua)
 {
-    struct gate_pass pass = gate_enter(&o->gate);
+    struct gate_pass pass = enter_gate(o, offset, length);
     /* Asked again: what closed the gate may have failed half-way, then the log says too much. */
     int r = o->engine->failed ? -EIO : owner_mark(o, pass.plane, offset, length);
 
@@ -222,6 +240,9 @@ static int write_gated(struct owner *o, struct content *c, uint64_t length, uint
         r = put_range(o, c, length, offset);
     if (r == -EIO && c->dsync)
         owner_fail(o); /* a sync that failed may have lost writes of others, too */
+    if (plant(PLANT_DIRTY_AFTER_WRITE))
+        for (uint64_t b = offset / BLOCK_SIZE; b <= (offset + length - 1) / BLOCK_SIZE; b++)
+            owner_set_dirty(o, pass.plane, b);
     gate_leave(&o->gate, pass);
     return r;
 }
@@ -237,7 +258,7 @@ static int write_content(struct owner *o, struct content *c, uint64_t length, ui
         return fua ? owner_flush(o) : 0;
     request_begin(o);
     atomic_store_explicit(&o->guest_last_ns, clock_now_ns(), memory_order_relaxed);
-    r = bring_edges(o, offset, offset + length);
+    r = plant(PLANT_CLEAR_EDGES) ? 0 : bring_edges(o, offset, offset + length);
     if (r == 0)
         r = write_gated(o, c, length, offset, &fua);
     if (r == 0 && fua)

@@ -5,6 +5,7 @@
  */
 #include "engine/lock.h"
 #include "engine/owner.h"
+#include "engine/plant.h"
 #include "engine/vm.h"
 
 #include "base/align.h"
@@ -53,11 +54,11 @@ void owner_set_dirty(struct owner *o, unsigned plane, uint64_t block)
 
 int owner_mark(struct owner *o, unsigned plane, uint64_t offset, uint64_t length)
 {
-    uint64_t last = (offset + length - 1) / BLOCK_SIZE;
-
-    if (actlog_activate(o->log, offset, length) < 0)
+    if (!plant(PLANT_NO_LOG) && !plant(PLANT_LOG_BEFORE_GATE) &&
+        actlog_activate(o->log, offset, length) < 0)
         return owner_fail(o);
-    for (uint64_t b = offset / BLOCK_SIZE; b <= last; b++)
+    for (uint64_t b = offset / BLOCK_SIZE;
+         !plant(PLANT_DIRTY_AFTER_WRITE) && b <= (offset + length - 1) / BLOCK_SIZE; b++)
         owner_set_dirty(o, plane, b);
     return 0;
 }
@@ -135,6 +136,8 @@ int owner_checkpoint_planes(struct owner *o)
     for (uint32_t i = 0; r == 0 && i < o->plane_pages; i++) {
         r = write_changed_page(o, i, &changed[i]);
         any |= changed[i] != atomic_load(&o->planes_durable[i]);
+        if (plant(PLANT_PLANES_DURABLE_EARLY))
+            atomic_store(&o->planes_durable[i], changed[i]);
     }
     if (r == 0 && any)
         r = io_fdatasync(o->disk->io, o->map->fd);
@@ -157,7 +160,10 @@ static int load_page(struct owner *o, uint32_t index, bool adopt)
         memset(payload, 0, sizeof(payload));
     for (uint64_t i = 0; !adopt && i < PAGE_WORDS && first + i < plane_words(o); i++)
         atomic_store(&o->live->planes[0][first + i],
-                     get_u64(payload + i * 8) | get_u64(payload + (PAGE_WORDS + i) * 8));
+                     get_u64(payload + i * 8) |
+                         (plant(PLANT_LOSS_ADOPTS_PLANE_0)
+                              ? 0
+                              : get_u64(payload + (PAGE_WORDS + i) * 8)));
     encode_page(o, index, now);
     if (memcmp(now, payload, PAGE_PAYLOAD) != 0)
         atomic_fetch_add(&o->planes_changed[index], 1);
@@ -197,15 +203,17 @@ int owner_prune(struct owner *o)
 
     if (log_is_empty(o->log))
         return 0;
-    r = owner_checkpoint_planes(o);
+    r = plant(PLANT_PRUNE_NO_PLANES) ? 0 : owner_checkpoint_planes(o);
     if (r < 0)
         return r;
-    gate_close(&o->gate);
+    if (!plant(PLANT_PRUNE_NO_GATE))
+        gate_close(&o->gate);
     /* Written meanwhile, or by a checkpoint that has not ended: another time. */
-    if (planes_durable(o)) {
+    if (planes_durable(o) || plant(PLANT_PRUNE_NO_PLANES)) {
         r = actlog_clear(o->log);
         r = r < 0 ? owner_fail(o) : 1;
     }
-    gate_open(&o->gate);
+    if (!plant(PLANT_PRUNE_NO_GATE))
+        gate_open(&o->gate);
     return r;
 }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "engine/lock.h"
+#include "engine/plant.h"
 #include "engine/vm.h"
 
 uint16_t owner_block_mask(const struct disk *d, uint64_t block)
@@ -80,6 +81,8 @@ int owner_fail(struct owner *o)
 {
     struct engine *e = o->engine;
 
+    if (plant(PLANT_FLUSH_FORGETS_FAILURE))
+        return -EIO;
     if (!e->failed) {
         log_error("disk %s of %s: what the guest wrote could not be made durable; the engine "
                   "accepts no more writes, see to the device of %s", o->disk->name, e->store,
@@ -140,13 +143,14 @@ enum owner_from owner_lookup(const struct owner *o, uint64_t block, struct layer
     if (atomic_load(&o->complete) || atomic_load(&o->map->missing[block]) == 0)
         return OWNER_HERE;
     for (unsigned i = 0; i < o->layer_count; i++) {
-        enum block_state state = layer_state(o->layers[i], block);
+        unsigned k = plant(PLANT_LOOKUP_OLDEST) ? o->layer_count - 1 - i : i;
+        enum block_state state = layer_state(o->layers[k], block);
 
         if (state == BLOCK_UNCHANGED)
             continue;
         if (state == BLOCK_PENDING)
             return OWNER_FROM_REMOTE;
-        *ret_layer = o->layers[i];
+        *ret_layer = o->layers[k];
         *ret_state = state;
         return OWNER_FROM_LAYER;
     }
@@ -181,7 +185,8 @@ static int put_missing(struct owner *o, uint64_t first, uint64_t end, const uint
     int r = 0;
 
     for (uint64_t s = first, run; r == 0 && s < end; s = run) {
-        bool missing = sub_missing(o, s);
+        bool missing = sub_missing(o, s) || plant(PLANT_HYDRATE_ALL) ||
+                       plant(PLANT_HYDRATE_CLEAR_FIRST);
 
         for (run = s + 1; run < end && sub_missing(o, run) == missing;)
             run++;
@@ -193,6 +198,15 @@ static int put_missing(struct owner *o, uint64_t first, uint64_t end, const uint
     return r;
 }
 
+static void clear_masks(struct owner *o, uint64_t block, uint64_t end)
+{
+    for (uint64_t b = block; b < end; b++)
+        if (!plant(PLANT_FLUSH_NOT_HYDRATED))
+            map_clear(o->map, b, MISSING_ALL);
+        else if (atomic_exchange(&o->map->missing[b], 0))
+            atomic_fetch_sub(&o->map->missing_blocks, 1);
+}
+
 static int hydrate_in_stripe(struct owner *o, uint64_t block, uint64_t end, const uint8_t *data,
                              const uint8_t *digests)
 {
@@ -200,16 +214,20 @@ static int hydrate_in_stripe(struct owner *o, uint64_t block, uint64_t end, cons
     pthread_mutex_t *stripe = stripe_of(o, block * BLOCK_SIZE);
     int r = 0;
 
-    lock_take(stripe);
+    if (!plant(PLANT_HYDRATE_NO_STRIPE))
+        lock_take(stripe);
+    if (plant(PLANT_HYDRATE_CLEAR_FIRST))
+        clear_masks(o, block, end);
     if (digests)
         r = io_write(d->io, d->digest_fd, digests, (end - block) * DIGEST_SIZE,
                      block * DIGEST_SIZE, false);
     if (r == 0)
         r = put_missing(o, block * SUB_BLOCKS,
                         MIN(end * SUB_BLOCKS, div_up(d->size, SUB_BLOCK_SIZE)), data);
-    for (uint64_t b = block; r == 0 && b < end; b++)
-        map_clear(o->map, b, MISSING_ALL);
-    lock_release(stripe);
+    if (r == 0)
+        clear_masks(o, block, end);
+    if (!plant(PLANT_HYDRATE_NO_STRIPE))
+        lock_release(stripe);
     return r;
 }
 

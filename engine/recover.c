@@ -7,6 +7,7 @@
 #include "engine/hydrate.h"
 #include "engine/lock.h"
 #include "engine/owner.h"
+#include "engine/plant.h"
 #include "engine/sourcefile.h"
 
 static bool all_live(const struct engine *e, const struct super *s)
@@ -29,6 +30,8 @@ static int decide(struct engine *e, const struct super *s, const uint8_t boot_id
                          "file systems, and go on with --accept-loss", e->store);
     *ret_start = s->clean ? OWNER_AFTER_END : OWNER_AFTER_LOSS;
     if (s->clean || !same_boot)
+        return 0;
+    if (plant(PLANT_LIVE_IGNORED))
         return 0;
     if (all_live(e, s))
         *ret_start = OWNER_ADOPT;

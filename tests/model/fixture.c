@@ -37,6 +37,7 @@ struct fixture *fixture_new(void)
     struct io *io;
 
     f->sim = sim_new();
+    sim_set_store_tear(f->sim, 16);
     io = sim_io(f->sim);
     f->source = memsource_new(1);
     memsource_write(f->source, 1);

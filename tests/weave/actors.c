@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "engine/hydrate.h"
+#include "engine/keeper.h"
 #include "tests/weave/baton.h"
 #include "tests/weave/weave.h"
 
@@ -202,6 +203,14 @@ static void prune(struct world *w, struct weave_disk *d)
     check_result(w, "a prune", r);
 }
 
+/* What the engine's own thread does, completion among it. */
+static void keep(struct world *w)
+{
+    weave_tell(w, "the keeper looks");
+    keeper_round(w->engine, true);
+    weave_tell(w, "the keeper has looked: %s", store_mode_name(w->engine->mode));
+}
+
 /* ---- hydration ---- */
 
 /* As a connection does: the data were read long before they are written. */
@@ -266,31 +275,64 @@ static void failback(struct world *w, struct weave_disk *d)
 
 /* ---- an actor ---- */
 
+/* How often each thing is done, of 100: as everything comes; mostly the planes and the log; mostly
+ * masks and flushes. */
+enum action { WRITE, ZERO, TRIM, READ, HYDRATE, FLUSH, CHECKPOINT, PLANES, PRUNE, KEEP, FAILBACK };
+
+static const uint8_t profiles[WEAVE_PROFILES][11] = {
+    [0] = {[WRITE] = 38, [ZERO] = 5, [TRIM] = 3, [READ] = 10, [HYDRATE] = 14, [FLUSH] = 12,
+           [CHECKPOINT] = 4, [PLANES] = 4, [PRUNE] = 4, [KEEP] = 2, [FAILBACK] = 4},
+    [1] = {[WRITE] = 40, [ZERO] = 2, [HYDRATE] = 2, [FLUSH] = 2, [PLANES] = 25, [PRUNE] = 22,
+           [FAILBACK] = 7},
+    [2] = {[WRITE] = 30, [ZERO] = 4, [READ] = 4, [HYDRATE] = 26, [FLUSH] = 24, [CHECKPOINT] = 12},
+};
+
+static enum action choose_action(struct world *w)
+{
+    const uint8_t *p = profiles[w->profile];
+    unsigned x = below(w, 100), action = 0;
+
+    while (x >= p[action])
+        x -= p[action++];
+    return action;
+}
+
 static void act(struct world *w)
 {
     struct weave_disk *d = &w->disks[below(w, 4) == 0];
-    unsigned x = below(w, 100);
+    enum action action = choose_action(w);
 
-    if (x < 38)
+    switch (action) {
+    case WRITE:
         guest_write(w, d);
-    else if (x < 43)
-        guest_zero(w, d, false);
-    else if (x < 46)
-        guest_zero(w, d, true);
-    else if (x < 56)
+        break;
+    case ZERO:
+    case TRIM:
+        guest_zero(w, d, action == TRIM);
+        break;
+    case READ:
         guest_read(w, d);
-    else if (x < 70)
+        break;
+    case HYDRATE:
         hydrate(w, d);
-    else if (x < 82)
-        flush(w, d, false);
-    else if (x < 86)
-        flush(w, d, true);
-    else if (x < 90)
+        break;
+    case FLUSH:
+    case CHECKPOINT:
+        flush(w, d, action == CHECKPOINT);
+        break;
+    case PLANES:
         checkpoint_planes(w, d);
-    else if (x < 95)
+        break;
+    case PRUNE:
         prune(w, d);
-    else
+        break;
+    case KEEP:
+        keep(w);
+        break;
+    case FAILBACK:
         failback(w, d);
+        break;
+    }
 }
 
 void actor_run(void *context)

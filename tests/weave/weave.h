@@ -20,6 +20,7 @@
 #include "tests/model/sim.h"
 #include "tests/weave/history.h"
 
+#define WEAVE_PROFILES 3
 #define WEAVE_STORE "/store/vm"
 
 enum life_end { END_KILL, END_POWER, END_ORDER, _END_MAX };
@@ -42,6 +43,7 @@ struct world {
     struct engine *engine;
     struct weave_disk disks[MEM_DISKS];
     int point;            /* of the source, at the flip */
+    unsigned profile;     /* which things the actors do mostly */
     bool overlap;         /* the guest writes where it is writing already */
     bool trouble;         /* I/O errors */
     unsigned syncs_failed; /* before this life */

@@ -109,6 +109,7 @@ static void live(struct world *w)
     w->dead = false;
     w->syncs_failed = sim_syncs_failed(w->sim);
     w->overlap = below(w, 4) == 0;
+    w->profile = below(w, WEAVE_PROFILES);
     for (unsigned i = 0; i < MEM_DISKS; i++)
         w->disks[i].sending = false;
     sim_set_fault(w->sim, SIM_NO_FAULT, 0);
