@@ -29,8 +29,10 @@ static void stumble(struct model *m, const struct step *step)
     sim_set_fault(m->sim, fault, step->again);
     if (open_engine(m, &err) < 0 && !sim_fault_hit(m->sim) && error_code(err) != EPERM)
         model_fail(m, "the store cannot be opened: %s", error_text(err));
-    if (fault == SIM_EIO)
-        memset(m->durable, 0, sizeof(m->durable)); /* what cannot be read is fetched again */
+    if (fault == SIM_EIO) { /* what cannot be read is fetched again */
+        memset(m->durable, 0, sizeof(m->durable));
+        push_forget(m);
+    }
     sim_die(m->sim);
     fall(m, step);
 }
