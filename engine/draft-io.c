@@ -7,6 +7,7 @@
 #include "base/align.h"
 #include "engine/draft.h"
 #include "engine/lock.h"
+#include "engine/owner.h"
 
 /* Bytes from `offset` on, at most `length`, whose blocks are in the same state. */
 static uint64_t same_state(const struct layer *l, uint64_t length, uint64_t offset,
@@ -18,6 +19,21 @@ static uint64_t same_state(const struct layer *l, uint64_t length, uint64_t offs
     while (block < last && layer_state(l, block + 1) == *ret_state)
         block++;
     return MIN(length, (block + 1) * BLOCK_SIZE - offset);
+}
+
+/* What the draft is over. */
+static int base_pread(struct draft *dr, struct disk *d, void *data, uint32_t length,
+                      uint64_t offset)
+{
+    return dr->base ? view_pread(dr->base, d, data, length, offset)
+                    : owner_pread(d->owner, data, length, offset);
+}
+
+static int base_extents(struct draft *dr, struct disk *d, uint64_t length, uint64_t offset,
+                        int (*fn)(uint64_t, uint64_t, unsigned, void *), void *context)
+{
+    return dr->base ? view_extents(dr->base, d, length, offset, fn, context)
+                    : owner_extents(d->owner, length, offset, fn, context);
 }
 
 int draft_pread(struct draft *dr, struct disk *d, void *data, uint32_t length, uint64_t offset)
@@ -35,7 +51,7 @@ int draft_pread(struct draft *dr, struct disk *d, void *data, uint32_t length, u
         else if (state == BLOCK_ZERO)
             memset(out, 0, n);
         else
-            r = view_pread(dr->base, d, out, n, offset);
+            r = base_pread(dr, d, out, n, offset);
         out += n;
         offset += n;
         length -= n;
@@ -54,7 +70,7 @@ int draft_extents(struct draft *dr, struct disk *d, uint64_t length, uint64_t of
         uint64_t n = same_state(l, length, offset, &state);
 
         if (state == BLOCK_UNCHANGED)
-            r = view_extents(dr->base, d, n, offset, fn, context);
+            r = base_extents(dr, d, n, offset, fn, context);
         else
             r = fn(offset, n, state == BLOCK_ZERO ? EXTENT_ZERO : 0, context);
         offset += n;

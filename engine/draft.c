@@ -11,6 +11,7 @@
 #include "engine/plant.h"
 #include "engine/store.h"
 
+#define MODES (1u << MODE_MIRROR | 1u << MODE_OWNER | 1u << MODE_OWNER_HYD)
 #define LEAVE_S 5 /* a client that just left is still being taken leave of */
 
 /* ---- making ---- */
@@ -96,7 +97,12 @@ static int check_new_locked(const struct engine *e, const char *name, struct err
 static int take_base_locked(struct draft *dr, uint64_t gen, struct error **err)
 {
     struct engine *e = dr->engine;
-    int r = view_get_locked(e, gen == NO_GENERATION ? e->cur_gen : gen, &dr->base);
+    int r;
+
+    dr->gen = e->cur_gen;
+    if (store_mode_is_owner(e->mode))
+        return draft_check_owner_locked(e, gen, err);
+    r = view_get_locked(e, gen == NO_GENERATION ? e->cur_gen : gen, &dr->base);
 
     if (r == -ESHUTDOWN)
         return error_set(err, EBUSY, "%s is being flipped; a draft can be made afterwards or when "
@@ -118,7 +124,7 @@ static int enlist(struct engine *e, const char *name, uint64_t gen, struct draft
     int r;
 
     LOCK_FOR_SCOPE(&e->lock);
-    r = engine_check_mode_locked(e, "draft-create", 1u << MODE_MIRROR, err);
+    r = engine_check_mode_locked(e, "draft-create", MODES, err);
     if (r == 0)
         r = check_new_locked(e, name, err);
     if (r < 0)
@@ -300,14 +306,17 @@ static int rename_back(struct draft *dr)
     return r;
 }
 
-static int commit(struct draft *dr, uint64_t *ret_generation)
+static int commit(struct draft *dr, uint64_t *ret_generation, struct error **err)
 {
     struct engine *e = dr->engine;
-    int r = superfile_update(&e->super, root_seal, dr->name);
+    int r;
 
+    if (!dr->base)
+        return draft_commit_owner(dr, ret_generation, err);
+    r = superfile_update(&e->super, root_seal, dr->name);
     if (r < 0) {
         engine_fail(e);
-        return r;
+        return error_set_errno(err, -r, "the superblock could not be written");
     }
     LOCK_FOR_SCOPE(&e->lock);
     e->cur_gen++;
@@ -317,7 +326,8 @@ static int commit(struct draft *dr, uint64_t *ret_generation)
         d->layers[d->layer_count++] = steal_ptr(dr->layers[i]);
     }
     *ret_generation = e->cur_gen;
-    return engine_publish_locked(e);
+    r = engine_publish_locked(e);
+    return r < 0 ? error_set_errno(err, -r, "it cannot be published") : 0;
 }
 
 /* Under their own names, then under those of the generation. */
@@ -335,9 +345,10 @@ static int seal_and_rename(struct draft *dr)
 static int seal_alone(struct draft *dr, uint64_t *ret_generation, bool *ret_stays,
                       struct error **err)
 {
+    _cleanup_error_ struct error *why = NULL;
     int r = check_latest(dr, err);
 
-    if (r == 0)
+    if (r == 0 && dr->base)
         r = generation_check_room(dr->engine, err);
     *ret_stays = true;
     if (r < 0)
@@ -346,13 +357,15 @@ static int seal_alone(struct draft *dr, uint64_t *ret_generation, bool *ret_stay
     if (r == -ENOSPC)
         return error_set(err, ENOSPC, "no space in %s to seal the draft '%s'; make room and seal "
                                       "again", dr->engine->store, dr->name);
-    *ret_stays = false;
     if (r == 0)
-        r = commit(dr, ret_generation);
+        r = commit(dr, ret_generation, &why);
+    else
+        error_set_errno(&why, -r, "its layers could not be sealed");
+    *ret_stays = r == -EBUSY && rename_back(dr) == 0;
     if (r == 0)
         return 0;
-    return error_set_errno(err, -r, "cannot commit the draft '%s'; it was dropped, the mirror is "
-                                    "as before", dr->name);
+    return error_set(err, -r, "cannot commit the draft '%s': %s; %s", dr->name, error_text(why),
+                     *ret_stays ? "it stays" : "it was dropped, the disks are as before");
 }
 
 int draft_seal(struct engine *e, const char *name, uint64_t *ret_generation, struct error **err)
@@ -368,12 +381,12 @@ int draft_seal(struct engine *e, const char *name, uint64_t *ret_generation, str
         r = make_durable(dr);
         if (r < 0) {
             error_set_errno(err, -r, "cannot make the draft '%s' durable; it was dropped, the "
-                                     "mirror is as before", name);
+                                     "disks are as before", name);
             stays = false;
         }
     }
     if (r == 0) {
-        r = engine_operation_begin(e, "draft-seal", 1u << MODE_MIRROR, err);
+        r = engine_operation_begin(e, "draft-seal", MODES, err);
         if (r == 0) {
             r = seal_alone(dr, ret_generation, &stays, err);
             engine_operation_end(e);

@@ -5,8 +5,12 @@
  * as long as it is there; syncs, folds of older layers, and readers go on.  Whole blocks; a partial
  * write copies the rest of the block up from the view.
  *
- *   draft.c      making, sealing, dropping
- *   draft-io.c   reads, writes, extents
+ *   draft.c        making, sealing, dropping
+ *   draft-owner.c  the same over an owner
+ *   draft-io.c     reads, writes, extents
+ *
+ * Over an owner (after an instant flip, for the morph) there may be one, while no client uses the
+ * disks themselves; its base is the owner as it is, missing blocks are fetched when they are read.
  *
  * Nothing of a draft survives the engine, except by sealing: then it is the next generation, and the
  * mirror no longer follows the source (SUPER_LOCAL_CHANGES).
@@ -35,7 +39,7 @@ struct draft {
     enum draft_state state;    /* guarded by engine->lock */
     uint64_t gen;              /* the generation it is over */
     int64_t created_s;         /* Unix time */
-    struct view *base;
+    struct view *base;         /* NULL: over the owner */
     unsigned users;            /* open exports; guarded by engine->lock */
     struct layer *layers[DISKS_MAX]; /* by disk index */
     _Atomic uint64_t written_bytes[DISKS_MAX]; /* by clients, zeros included */
@@ -43,8 +47,8 @@ struct draft {
 };
 
 /* Opens a draft over generation `gen` (NO_GENERATION: the latest), whose number is given back.
- * EEXIST: the name is taken; EBUSY: DRAFTS_MAX are open; EINVAL: the name; EPERM: not a mirror;
- * ENOENT: the generation is not retained. */
+ * EEXIST: the name is taken; EBUSY: DRAFTS_MAX are open; EINVAL: the name; EPERM: neither a
+ * mirror nor an owner; ENOENT: the generation is not retained. */
 int draft_create(struct engine *engine, const char *name, uint64_t gen, uint64_t *ret_generation,
                  struct error **err);
 
@@ -62,6 +66,13 @@ int draft_drop(struct engine *engine, const char *name, struct error **err);
 
 /* At the engine's end, when nothing else uses it: all of them go. */
 void draft_abandon_all(struct engine *engine);
+
+/* draft-owner.c: may a draft be made over the owner, of generation `gen`?  The sentence if not. */
+int draft_check_owner_locked(const struct engine *engine, uint64_t gen, struct error **err);
+
+/* Commits a draft whose layers are sealed and named over the owner.  EBUSY (a client uses the
+ * disks): nothing has changed. */
+int draft_commit_owner(struct draft *draft, uint64_t *ret_generation, struct error **err);
 
 /* The draft of that name (length bytes) in any state, or NULL. */
 struct draft *draft_find_locked(const struct engine *engine, const char *name, size_t length);

@@ -560,7 +560,8 @@ int engine_detach(struct engine *e, uint64_t grace_ns, const uint8_t *token, str
 
     if (r < 0)
         return r;
-    if (e->mode != MODE_DETACHED) {
+    r = refuse_drafts(e, err);
+    if (r == 0 && e->mode != MODE_DETACHED) {
         HOLD_FOR_SCOPE(&e->epoch_lock);
         r = detach(e, grace_ns, token, err);
     }

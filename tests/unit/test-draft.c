@@ -154,6 +154,12 @@ static void names_are_taken_once_and_must_exist(void **state)
     assert_int_equal(draft_create(e, "late", 9, &gen, NULL), -ENOENT);
     assert_int_equal(draft_drop(e, "trial", NULL), 0);
     assert_int_equal(engine_flip(e, &(struct flip_request){0}, NULL, NULL, NULL), 0);
+    assert_int_equal(draft_create(e, "trial", 9, &gen, NULL), -ENOENT);
+    assert_int_equal(draft_create(e, "trial", NO_GENERATION, &gen, NULL), 0);
+    assert_int_equal(draft_create(e, "second", NO_GENERATION, &gen, NULL), -EBUSY);
+    assert_int_equal(engine_detach(e, 0, NULL, NULL), -EBUSY);
+    assert_int_equal(draft_drop(e, "trial", NULL), 0);
+    assert_int_equal(engine_detach(e, 0, NULL, NULL), 0);
     assert_int_equal(draft_create(e, "trial", NO_GENERATION, &gen, NULL), -EPERM);
 }
 

@@ -302,6 +302,72 @@ static void a_sealed_draft_is_dirty_after_the_flip(void **state)
     assert_int_equal(byte, 'b');
 }
 
+/* What a draft over the owner reads: the owner, and what was written to the draft. */
+static void assert_draft_reads(uint8_t *const bytes[MEM_DISKS])
+{
+    for (unsigned d = 0; d < MEM_DISKS; d++) {
+        _cleanup_free_ uint8_t *have = mem_new(1, mem_sizes[d]);
+
+        assert_int_equal(draft_pread(f->engine->drafts, &f->engine->disks[d], have,
+                                     (uint32_t)mem_sizes[d], 0), 0);
+        assert_memory_equal(have, bytes[d], mem_sizes[d]);
+    }
+}
+
+static void write_draft(unsigned d, const char *text, uint64_t offset)
+{
+    assert_int_equal(draft_pwrite(f->engine->drafts, &f->engine->disks[d], text,
+                                  (uint32_t)strlen(text), offset), 0);
+    memcpy(want[d] + offset, text, strlen(text));
+}
+
+/* An instant cutover's morph: dropped once, then sealed; with blocks missing, or with none. */
+static void morph_over_the_owner(bool hydrated)
+{
+    struct export *client = NULL;
+    uint64_t gen, before;
+
+    assert_int_equal(flip_instant(final_point(), -1, NULL), 0);
+    if (hydrated) {
+        hydrate_all();
+        keeper_round(f->engine, true);
+    }
+    before = f->engine->cur_gen;
+    assert_int_equal(draft_create(f->engine, "morph", NO_GENERATION, &gen, NULL), 0);
+    assert_int_equal(draft_pwrite(f->engine->drafts, &f->engine->disks[1], "no", 2, 9), 0);
+    assert_int_equal(draft_drop(f->engine, "morph", NULL), 0);
+    assert_reads();
+    assert_int_equal(draft_create(f->engine, "morph", NO_GENERATION, &gen, NULL), 0);
+    write_draft(0, "boots", BLOCK_SIZE - 2);
+    write_draft(1, "too", 4096);
+    assert_draft_reads(want);
+    assert_int_equal(engine_export_open(f->engine, "sda", &client, NULL), 0);
+    assert_int_equal(draft_seal(f->engine, "morph", &gen, NULL), -EBUSY);
+    export_close(client);
+    assert_draft_reads(want);
+    assert_int_equal(draft_seal(f->engine, "morph", &gen, NULL), 0);
+    assert_int_equal(gen, before + 1);
+    assert_int_equal(f->engine->mode, MODE_OWNER_HYD);
+    put(0, 7, 4096, 4096);
+    assert_int_equal(owner_flush(owner(0)), 0);
+    power_loss(SIM_LOSE_ALL);
+    assert_int_equal(f->engine->cur_gen, before + 1);
+    assert_reads();
+    keeper_round(f->engine, true);
+    assert_int_equal(f->engine->mode, MODE_OWNER);
+    assert_reads();
+}
+
+static void a_draft_over_a_hydrating_owner_is_sealed(void **state)
+{
+    morph_over_the_owner(false);
+}
+
+static void a_draft_over_a_complete_owner_is_sealed(void **state)
+{
+    morph_over_the_owner(true);
+}
+
 static int next_generation(struct super *s, void *context)
 {
     s->cur_gen++;
@@ -399,6 +465,8 @@ int main(void)
         TEST(a_failed_flush_is_remembered),
         TEST(a_sealed_draft_is_dirty_after_the_flip),
         TEST(layers_on_top_of_an_owner),
+        TEST(a_draft_over_a_hydrating_owner_is_sealed),
+        TEST(a_draft_over_a_complete_owner_is_sealed),
         TEST(a_bitmap_that_begins_elsewhere_is_refused),
         TEST(a_token_takes_effect_once),
         TEST(trim_takes_whole_sub_blocks_only),
