@@ -26,7 +26,7 @@ from stage import NAME, SOURCE, VM, Stage, remove_kept  # noqa: E402
 from supervisor import supervised  # noqa: E402
 
 HEARTBEAT_S = 5
-SLOW_LINE = "30K"
+SLOW_LINE = "10K"
 BOOT_TIMEOUT_S = 600
 
 

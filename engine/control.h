@@ -67,7 +67,8 @@
  *                                                     then has let go of the targets
  * draft-create name, generation?: N                   {name, generation}; a writable layer over the latest
  *                                                     generation, or an older one that is retained,
- *                                                     exported as <name>/<disk>.  Up to 16 at a time
+ *                                                     exported as <name>/<disk>.  Up to 16 at a time; over
+ *                                                     an owner one, while no client uses its disks
  * draft-list   -                                      {drafts: [...]} as in the status object
  * draft-seal   name                                   {generation}; the draft becomes the next generation,
  *                                                     and the mirror follows its source no longer.
