@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # suite: full
 # timeout: 300
-"""kill -9 in a push: what was flushed is there when it goes on; nothing is committed by accident."""
+"""kill -9 in a push: what was flushed is there when it goes on; nothing is committed by itself."""
 
 import random
 import threading
