@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "engine/generation.h"
 #include "engine/plant.h"
+#include "engine/room.h"
 #include "engine/store.h"
 
 #define MODES (1u << MODE_MIRROR | 1u << MODE_OWNER | 1u << MODE_OWNER_HYD)
@@ -349,7 +350,7 @@ static int seal_alone(struct draft *dr, uint64_t *ret_generation, bool *ret_stay
     int r = check_latest(dr, err);
 
     if (r == 0 && dr->base)
-        r = generation_check_room(dr->engine, err);
+        r = room_make(dr->engine, NULL, err);
     *ret_stays = true;
     if (r < 0)
         return r;

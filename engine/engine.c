@@ -17,6 +17,7 @@
 #include "engine/owner.h"
 #include "engine/plant.h"
 #include "engine/recover.h"
+#include "engine/room.h"
 #include "engine/store.h"
 #include "engine/vm.h"
 
@@ -325,6 +326,7 @@ static int recover(struct engine *e, struct error **err)
     r = superfile_update(&e->super, root_opened, &x);
     if (r < 0)
         return error_set_errno(err, -r, "cannot write the superblock of %s", e->store);
+    room_open(e);
     e->mode = e->super.current.mode;
     e->cur_gen = e->super.current.cur_gen;
     pthread_mutex_lock(&e->lock);
@@ -353,6 +355,8 @@ int engine_open_with(const struct engine_options *options, struct io *io,
     e->fence_ns = options->fence_ns ? options->fence_ns : FENCE_DEFAULT_NS;
     e->super_fd = -1;
     e->cur_gen = NO_GENERATION;
+    e->fold_goal = NO_GENERATION;
+    e->revoke_grace_ns = ROOM_GRACE_NS;
     pthread_mutex_init(&e->lock, NULL);
     pthread_mutex_init(&e->fold_lock, NULL);
     pthread_mutex_init(&e->epoch_lock, NULL);

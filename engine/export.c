@@ -188,6 +188,11 @@ static int list_disk_locked(struct engine *e, const struct disk *d,
         return 0;
     snprintf(text, sizeof(text), "read-only, generation %" PRIu64, e->cur_gen);
     r = fn(d->name, text, context);
+    for (uint64_t gen = e->cur_gen; r == 0 && gen > 0 && view_is_readable_locked(e, gen - 1);
+         gen--) {
+        snprintf(name, sizeof(name), "%s@%" PRIu64, d->name, gen - 1);
+        r = fn(name, "read-only, an older generation that is retained", context);
+    }
     for (const struct draft *dr = e->drafts; r == 0 && dr; dr = dr->next) {
         if (dr->state != DRAFT_OPEN)
             continue;

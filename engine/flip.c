@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/flip.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/random.h>
 
@@ -60,17 +61,17 @@ static void readers_again(struct engine *e)
 }
 
 /* Layers that a fold must still bring; those of drafts stay, they become hydration sources. */
-static bool has_foreign_layers(struct engine *e)
+static bool has_foreign_layers(struct engine *e, uint64_t gen)
 {
     LOCK_FOR_SCOPE(&e->lock);
     for (unsigned i = 0; i < e->disk_count; i++)
         for (unsigned k = 0; k < e->disks[i].layer_count; k++)
-            if (!e->disks[i].layers[k]->local)
+            if (!e->disks[i].layers[k]->local && e->disks[i].layers[k]->gen <= gen)
                 return true;
     return false;
 }
 
-static int fold_everything(struct engine *e, progress_fn *progress, void *context,
+static int fold_everything(struct engine *e, uint64_t gen, progress_fn *progress, void *context,
                            struct error **err)
 {
     atomic_bool never = false;
@@ -82,7 +83,7 @@ static int fold_everything(struct engine *e, progress_fn *progress, void *contex
     if (r < 0)
         return error_set_errno(err, -r, "cannot fold the layers of %s into the targets; see to "
                                         "the target's disk and flip again", e->store);
-    if (has_foreign_layers(e))
+    if (has_foreign_layers(e, gen))
         return error_set(err, EBUSY, "%s still has layers that could not be folded; flip again",
                          e->store);
     return 0;
@@ -348,6 +349,31 @@ static void drop_loading_layers(struct engine *e)
     }
 }
 
+/* The generation that becomes the owner is settled: nothing newer is folded, all else is. */
+static int choose_generation(struct flip *f, struct error **err)
+{
+    struct engine *e = f->engine;
+    const struct flip_request *q = f->request;
+
+    LOCK_FOR_SCOPE(&e->lock);
+    f->gen = q->older ? q->generation : e->cur_gen;
+    if (!view_is_readable_locked(e, f->gen))
+        return error_set(err, ENOENT, "generation %" PRIu64 " of %s is not retained; 'status' "
+                                      "lists those that are", f->gen, e->store);
+    snprintf(f->snapshot, sizeof(f->snapshot), "generation %" PRIu64, f->gen);
+    for (unsigned k = 0; k < e->disks[0].layer_count; k++)
+        if (e->disks[0].layers[k]->gen == f->gen && e->disks[0].layers[k]->snapshot[0])
+            memcpy(f->snapshot, e->disks[0].layers[k]->snapshot, sizeof(f->snapshot));
+    e->fold_goal = f->gen;
+    return 0;
+}
+
+static void forget_goal(struct engine *e)
+{
+    LOCK_FOR_SCOPE(&e->lock);
+    e->fold_goal = NO_GENERATION;
+}
+
 static int root_token(struct super *s, void *context)
 {
     const struct flip *f = context;
@@ -357,19 +383,32 @@ static int root_token(struct super *s, void *context)
     return 0;
 }
 
+/* Layers that are newer are in no list of the new root: this write discards them. */
+static int root_warm(struct super *s, void *context)
+{
+    const struct flip *f = context;
+
+    if (f->gen < s->cur_gen) {
+        s->cur_gen = f->gen;
+        memcpy(s->snapshot, f->snapshot, sizeof(s->snapshot));
+    }
+    return root_token(s, context);
+}
+
 static int flip_warm(struct flip *f, progress_fn *progress, void *context, struct error **err)
 {
     struct engine *e = f->engine;
     struct owner_begin begins[DISKS_MAX] = {0};
-    int r = fold_everything(e, progress, context, err);
+    int r = fold_everything(e, f->gen, progress, context, err);
 
     if (r < 0)
         return r;
     lock_take(&e->fold_lock);
     for (unsigned i = 0; i < e->disk_count; i++)
         for (unsigned k = e->disks[i].layer_count; k-- > 0;)
-            begins[i].layers[begins[i].layer_count++] = e->disks[i].layers[k];
-    r = flip_commit(e, begins, root_token, f, err);
+            if (e->disks[i].layers[k]->gen <= f->gen)
+                begins[i].layers[begins[i].layer_count++] = e->disks[i].layers[k];
+    r = flip_commit(e, begins, root_warm, f, err);
     lock_release(&e->fold_lock);
     if (r < 0)
         return r;
@@ -454,7 +493,7 @@ static int begin(struct engine *e, const struct flip_request *q, struct error **
 static int flip(struct flip *f, progress_fn *progress, void *context, struct error **err)
 {
     struct engine *e = f->engine;
-    int r = f->request->instant ? flip_prepare(f, err) : 0;
+    int r = f->request->instant ? flip_prepare(f, err) : choose_generation(f, err);
 
     if (r == 0) {
         flip_end_readers(e, f->request->grace_ns);
@@ -462,6 +501,7 @@ static int flip(struct flip *f, progress_fn *progress, void *context, struct err
         if (r < 0 && !store_mode_is_owner(e->mode))
             readers_again(e);
     }
+    forget_goal(e);
     flip_done(f);
     return r;
 }

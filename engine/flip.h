@@ -14,6 +14,8 @@
 
 struct flip_request {
     uint64_t grace_ns;     /* for readers of the mirror */
+    bool older;            /* warm: to `generation`, which is retained; newer ones are discarded */
+    uint64_t generation;
     bool instant;
     /* instant: where the final point in time is read from; every disk, as for a sync.  bitmap: the
      * changes since `since`; without one everything is fetched again (unless nothing changed). */
@@ -45,6 +47,8 @@ struct flip {
     struct engine *engine;
     const struct flip_request *request;
     bool initial;        /* out of INIT */
+    uint64_t gen;        /* warm: the one that becomes the owner */
+    char snapshot[SNAPSHOT_ID_MAX + 1]; /* older: what is known of its identity */
     bool fresh;          /* INIT without anything that counts: all is missing */
     unsigned disk_count;
     struct flip_disk disks[DISKS_MAX];

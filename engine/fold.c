@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "engine/lock.h"
 #include "engine/plant.h"
+#include "engine/room.h"
 
 #define FOLD_CHUNK (UINT64_C(1) << 20)
 #define FOLD_DEPTH 8
@@ -23,29 +24,44 @@ struct fold_buf {
     bool writing;
 };
 
-/* A view older than the layer needs what the target holds now. */
+/* A view older than the layer needs what the target holds now, also while its last reads end. */
 static bool is_pinned_locked(const struct engine *e, uint64_t gen)
 {
     for (const struct view *v = e->views; v; v = v->next)
-        if (v->gen < gen && !atomic_load(&v->revoked))
+        if (v->gen < gen && (!atomic_load(&v->revoked) || atomic_load(&v->reading) > 0))
             return true;
     return false;
+}
+
+static unsigned candidate_locked(const struct engine *e)
+{
+    unsigned i = 0;
+
+    if (e->failed || e->mode != MODE_MIRROR)
+        return e->disk_count;
+    for (; i < e->disk_count; i++) {
+        const struct disk *d = &e->disks[i];
+
+        /* A sealed draft stays a layer until the flip, which must know what it changed. */
+        if (d->layer_count > 0 && !d->layers[0]->local &&
+            !room_keeps_locked(e, d) &&
+            (plant(PLANT_FOLD_WITH_PIN) || !is_pinned_locked(e, d->layers[0]->gen)))
+            break;
+    }
+    return i;
+}
+
+bool fold_is_possible_locked(const struct engine *e)
+{
+    return candidate_locked(e) < e->disk_count;
 }
 
 struct disk *fold_candidate(struct engine *e)
 {
     LOCK_FOR_SCOPE(&e->lock);
-    if (e->failed || e->mode != MODE_MIRROR)
-        return NULL;
-    for (unsigned i = 0; i < e->disk_count; i++) {
-        struct disk *d = &e->disks[i];
+    unsigned i = candidate_locked(e);
 
-        /* A sealed draft stays a layer until the flip, which must know what it changed. */
-        if (d->layer_count > 0 && !d->layers[0]->local &&
-            (plant(PLANT_FOLD_WITH_PIN) || !is_pinned_locked(e, d->layers[0]->gen)))
-            return d;
-    }
-    return NULL;
+    return i < e->disk_count ? &e->disks[i] : NULL;
 }
 
 static int root_begin(struct super *s, void *context)
@@ -102,8 +118,9 @@ static int take_layer(struct fold *f)
         f->layer = layer_ref(d->layers[0]);
         return 0;
     }
-    if (is_pinned_locked(f->engine, d->layers[0]->gen))
-        return -EAGAIN; /* a reader came after fold_candidate() */
+    if (is_pinned_locked(f->engine, d->layers[0]->gen) ||
+        room_keeps_locked(f->engine, d))
+        return -EAGAIN; /* since fold_candidate() a reader came, or the policy changed */
     f->layer = layer_ref(d->layers[0]);
     d->oldest_readable = MAX(d->oldest_readable, f->layer->gen);
     return 0;
@@ -364,13 +381,29 @@ static void fold_thread_wait(struct engine *e, bool after_error)
         pthread_cond_timedwait(&e->changed, &e->lock, &until);
 }
 
+/* What it does and how it went is known to those who wait for room. */
+static int fold_now(struct engine *e)
+{
+    int r;
+
+    pthread_mutex_lock(&e->lock);
+    e->folding = fold_is_possible_locked(e);
+    pthread_mutex_unlock(&e->lock);
+    r = fold_all(e, &e->fold_yield, NULL, NULL);
+    LOCK_FOR_SCOPE(&e->lock);
+    e->folding = false;
+    e->fold_error = r == -ECANCELED ? 0 : MIN(r, 0);
+    pthread_cond_broadcast(&e->changed);
+    return r;
+}
+
 static void *fold_thread(void *context)
 {
     struct engine *e = context;
 
     pthread_setname_np(pthread_self(), "fold");
     while (!atomic_load(&e->stopping)) {
-        int r = fold_all(e, &e->fold_yield, NULL, NULL);
+        int r = fold_now(e);
 
         /* A target that refuses writes (EIO, ENOSPC) is tried again; nothing depends on it yet. */
         if (r <= 0)

@@ -25,8 +25,11 @@ struct fold {
     uint64_t total_bytes;
 };
 
-/* A disk with a layer that may be folded now (no live view is older), or NULL. */
+/* A disk with a layer that may be folded now (no live view is older, and it is not kept), or NULL. */
 struct disk *fold_candidate(struct engine *engine);
+
+/* Is there one? */
+bool fold_is_possible_locked(const struct engine *engine);
 
 /* T8: durable folding=k.  0 or -errno (-EAGAIN: a reader of an older generation came meanwhile);
  * then fold_end must be called. */

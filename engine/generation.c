@@ -18,18 +18,6 @@ int generation_drop_loading(struct disk *d)
     return r;
 }
 
-int generation_check_room(struct engine *e, struct error **err)
-{
-    LOCK_FOR_SCOPE(&e->lock);
-    for (unsigned i = 0; i < e->disk_count; i++)
-        if (e->disks[i].layer_count >= LAYERS_MAX)
-            return error_set(err, EBUSY,
-                             "disk %s has %d layers that cannot be folded because a reader holds "
-                             "an old generation; close it and try again", e->disks[i].name,
-                             LAYERS_MAX);
-    return 0;
-}
-
 /* ---- the initial copy ---- */
 
 struct restart {

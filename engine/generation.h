@@ -16,9 +16,6 @@
 int generation_begin_initial(struct engine *engine, const char *snapshot, bool push,
                              struct error **err);
 
-/* May one more layer be added to each disk?  EBUSY with a sentence. */
-int generation_check_room(struct engine *engine, struct error **err);
-
 /* Removes disk->loading, if there is one, with its files. */
 int generation_drop_loading(struct disk *disk);
 

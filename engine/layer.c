@@ -206,6 +206,14 @@ int layer_checkpoint(struct layer *l)
     return r < 0 ? r : io_fdatasync(l->io, l->index_fd);
 }
 
+static void count_data(struct layer *l)
+{
+    uint64_t counts[4];
+
+    layer_count(l, counts);
+    l->data_bytes = counts[BLOCK_DATA] * BLOCK_SIZE;
+}
+
 static int seal(struct layer *l, enum layer_phase phase)
 {
     int r = plant(PLANT_SEAL_NO_DATA_SYNC) ? 0 : sync_data(l);
@@ -224,6 +232,8 @@ static int seal(struct layer *l, enum layer_phase phase)
         r = pagefile_settle(&l->header);
     if (r == 0)
         l->phase = phase;
+    if (r == 0)
+        count_data(l);
     return r;
 }
 
@@ -296,6 +306,8 @@ static int layer_load(struct io *io, const char *stem, uint64_t disk_size, int f
         r = read_header(l);
     if (r == 0)
         r = read_pages(l);
+    if (r == 0)
+        count_data(l);
     if (r == 0 && l->phase == LAYER_SEALED &&
         layer_find(l, 0, 1u << BLOCK_PENDING) < l->blocks)
         r = -EBADMSG;

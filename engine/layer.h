@@ -40,6 +40,7 @@ struct layer {
     uint64_t disk_size; /* bytes */
     uint64_t blocks;
     enum layer_phase phase;
+    uint64_t data_bytes; /* sealed: in blocks with data; immutable then */
     bool compare;       /* pending blocks are to be compared, not only copied */
     bool local;         /* changes made here (a draft), that the source does not have */
     bool push;          /* clients bring the blocks: the change set grows while it is loaded */

@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "engine/generation.h"
 #include "engine/plant.h"
+#include "engine/room.h"
 
 #define MODES (1u << MODE_INIT | 1u << MODE_MIRROR)
 
@@ -152,7 +153,7 @@ static int begin_layer(struct load *l, struct disk *d)
 static int begin_delta(struct load *l, struct error **err)
 {
     struct engine *e = l->engine;
-    int r = generation_check_room(e, err);
+    int r = room_make(e, NULL, err);
 
     if (r < 0)
         return r;

@@ -35,6 +35,8 @@ enum plant {
     PLANT_PRESEED_IS_EMPTY,      /* a target with an old copy is taken for one full of zeros */
     PLANT_DRAFT_NO_SEAL,         /* a draft's root before its layers are durable */
     PLANT_DRAFT_NO_DIR_SYNC,     /* a draft's root before the new names of its layers are durable */
+    PLANT_FOLD_KEPT,             /* a generation is folded although it is kept */
+    PLANT_FLIP_NEWER_STAY,       /* a flip to an older generation brings the newer ones, too */
     PLANT_MAX, /* so far the model test must notice them (tests/model), from here on the weave */
     PLANT_FLIP_NO_TARGET_SYNC = PLANT_MAX, /* T10: masks say "here" of what is not durable */
     PLANT_FLIP_OLD_LAYER,        /* T10: the partial layer lacks what the interrupted delta had */

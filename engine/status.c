@@ -6,10 +6,13 @@
 #include "base/clock.h"
 #include "engine/draft.h"
 #include "engine/failback.h"
+#include "engine/export.h"
+#include "engine/fold.h"
 #include "engine/hydrate.h"
 #include "engine/load.h"
 #include "engine/owner.h"
 #include "engine/ring.h"
+#include "engine/room.h"
 #include "engine/sync.h"
 #include "engine/status.h"
 
@@ -35,12 +38,21 @@ json_t *status_disk(const struct super_disk *d, const char *name, const char *ta
                      layers_json(d));
 }
 
+json_t *status_policy(unsigned keep, enum when_full when_full, uint64_t space_budget)
+{
+    return json_pack("{s:i, s:s, s:I}", "keep", (int)keep, "when_full", when_full_name(when_full),
+                     "space_budget_bytes", (json_int_t)space_budget);
+}
+
 json_t *status_root(const struct super *s, const char *store, const char *vm)
 {
-    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:b}", "store", store, "vm", vm, "mode",
-                     store_mode_name(s->mode), "generation", generation_json(s->cur_gen),
-                     "snapshot", s->snapshot, "local_changes",
-                     (s->flags & SUPER_LOCAL_CHANGES) != 0);
+    json_t *j = json_pack("{s:s, s:s, s:s, s:o, s:s, s:b}", "store", store, "vm", vm, "mode",
+                          store_mode_name(s->mode), "generation", generation_json(s->cur_gen),
+                          "snapshot", s->snapshot, "local_changes",
+                          (s->flags & SUPER_LOCAL_CHANGES) != 0);
+
+    json_object_update_new(j, status_policy(s->keep, s->when_full, s->space_budget));
+    return j;
 }
 
 json_t *status_limits(const struct limit_table *table, const struct limitfile_names *names)
@@ -142,8 +154,79 @@ static json_t *failback_json(const struct failback *f)
                      (json_int_t)f->report.total_bytes);
 }
 
+static json_t *retained_json_locked(const struct engine *e)
+{
+    json_t *list = json_array();
+    uint64_t gen = e->cur_gen;
+
+    while (e->mode == MODE_MIRROR && view_is_readable_locked(e, gen)) {
+        json_array_insert_new(list, 0, json_integer((json_int_t)gen));
+        if (gen-- == 0)
+            break;
+    }
+    return list;
+}
+
+/* Connections and drafts per generation that they hold, oldest first. */
+static json_t *pin_json_locked(const struct engine *e, uint64_t gen)
+{
+    uint64_t now = clock_now_ns(), revoke_at = 0;
+    json_t *drafts = json_array(), *j;
+    int connections = 0;
+    bool revoked = false;
+
+    for (const struct export *x = e->exports; x; x = x->next)
+        connections += x->view && x->view->gen == gen;
+    for (const struct draft *dr = e->drafts; dr; dr = dr->next)
+        if (dr->gen == gen)
+            json_array_append_new(drafts, json_string(dr->name));
+    for (const struct view *v = e->views; v; v = v->next) {
+        if (v->gen != gen)
+            continue;
+        revoke_at = v->revoke_at_ns ? v->revoke_at_ns : revoke_at;
+        revoked |= atomic_load(&v->revoked);
+    }
+    j = json_pack("{s:I, s:i, s:o, s:b}", "generation", (json_int_t)gen, "connections", connections,
+                  "drafts", drafts, "revoked", revoked);
+    json_object_set_new(j, "revoke_in_s", revoke_at && !revoked
+                        ? json_real(revoke_at > now ? (double)(revoke_at - now) / 1e9 : 0)
+                        : json_null());
+    return j;
+}
+
+static json_t *pins_json_locked(const struct engine *e)
+{
+    json_t *list = json_array();
+    uint64_t from = 0;
+
+    for (;;) {
+        uint64_t gen = NO_GENERATION;
+
+        for (const struct view *v = e->views; v; v = v->next)
+            if (v->gen >= from && v->gen < gen && (v != e->latest || v->refs > 1))
+                gen = v->gen;
+        if (gen == NO_GENERATION)
+            return list;
+        json_array_append_new(list, pin_json_locked(e, gen));
+        from = gen + 1;
+    }
+}
+
+static void add_room_locked(const struct engine *e, json_t *j)
+{
+    json_object_set_new(j, "retained", retained_json_locked(e));
+    json_object_set_new(j, "pins", pins_json_locked(e));
+    json_object_set_new(j, "layer_bytes", json_integer((json_int_t)room_layer_bytes_locked(e)));
+    json_object_set_new(j, "fold_pending",
+                        json_boolean(e->folding || fold_is_possible_locked(e)));
+    json_object_set_new(j, "revoked", json_integer((json_int_t)e->revoked_count));
+    json_object_set_new(j, "revoked_generation",
+                        e->revoked_count ? json_integer((json_int_t)e->revoked_gen) : json_null());
+}
+
 static void add_live_locked(struct engine *e, json_t *j)
 {
+    add_room_locked(e, j);
     json_object_set_new(j, "drafts", status_drafts_locked(e));
     json_object_set_new(j, "running", json_true());
     json_object_set_new(j, "failed", json_boolean(e->failed));

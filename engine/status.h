@@ -12,5 +12,8 @@ json_t *status_root(const struct super *super, const char *store, const char *vm
 json_t *status_limits(const struct limit_table *table, const struct limitfile_names *names);
 json_t *status_disk(const struct super_disk *disk, const char *name, const char *target);
 
+/* What is set of engine/room.h: {"keep", "when_full", "space_budget_bytes"}. */
+json_t *status_policy(unsigned keep, enum when_full when_full, uint64_t space_budget);
+
 /* The list "drafts". */
 json_t *status_drafts_locked(const struct engine *engine);

@@ -320,6 +320,7 @@ static int write_root(struct creation *c)
     c->super.mode = MODE_INIT;
     c->super.clean = 1;
     c->super.cur_gen = NO_GENERATION;
+    c->super.keep = c->vm->keep;
     c->super.disk_count = (uint16_t)c->vm->disk_count;
     memcpy(c->super.vm_uuid, c->vm->uuid, 16);
     super_encode(&c->super, slots + META_PAGE);

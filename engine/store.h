@@ -17,6 +17,7 @@ struct store_disk {
 };
 
 struct store_vm {
+    uint16_t keep; /* store_create(): older generations that stay readable (engine/room.h) */
     char *name;
     uint8_t uuid[16];
     unsigned disk_count;

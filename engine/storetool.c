@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * slipway-store: what can be done to a store without its engine.
- *     slipway-store create STORE NAME DISK=TARGET:SIZE...   (SIZE in bytes, 0: that of the target)
+ *     slipway-store create STORE NAME [--preseed] [--keep=N] DISK=TARGET:SIZE...   (SIZE in bytes, 0: that of the target)
  *     slipway-store status STORE                            (JSON on standard output)
  *     slipway-store fsck STORE [--data]                     (JSON on standard output, progress as
  *                                                            lines of JSON on standard error)
@@ -46,9 +46,14 @@ static int create(int argc, char **argv, struct error **err)
     struct store_vm vm = {0};
     bool preseed = argc > 2 && strcmp(argv[2], "--preseed") == 0;
     int r = 0, first = preseed ? 3 : 2;
+    uint64_t keep = 0;
 
+    if (argc > first && str_starts(argv[first], "--keep=") &&
+        (str_to_bytes(argv[first++] + strlen("--keep="), &keep) < 0 || keep > KEEP_MAX))
+        return error_set(err, EINVAL, "--keep takes 0 to %d generations", KEEP_MAX);
+    vm.keep = (uint16_t)keep;
     if (argc <= first || argc - first > DISKS_MAX)
-        return error_set(err, EINVAL, "usage: slipway-store create STORE NAME [--preseed] "
+        return error_set(err, EINVAL, "usage: slipway-store create STORE NAME [--preseed] [--keep=N] "
                                       "DISK=TARGET:SIZE... (1 to %d disks)", DISKS_MAX);
     vm.name = str_dup(argv[1]);
     for (int i = 0; r == 0 && first + i < argc; i++) {

@@ -27,6 +27,11 @@ const char *store_mode_name(enum store_mode mode)
     return mode > 0 && mode < _MODE_MAX ? names[mode] : "unknown";
 }
 
+const char *when_full_name(enum when_full when)
+{
+    return when == WHEN_FULL_WAIT ? "wait" : "revoke";
+}
+
 static void encode_disk(const struct super_disk *d, uint8_t *p)
 {
     put_u64(p, d->size);
@@ -56,6 +61,9 @@ void super_encode(const struct super *s, uint8_t slot[META_PAGE])
     memcpy(slot + 72, s->snapshot, SNAPSHOT_ID_MAX);
     memcpy(slot + 136, s->live_nonce, 16);
     memcpy(slot + 152, s->token, 16);
+    put_u16(slot + 176, s->keep);
+    slot[178] = s->when_full;
+    put_u64(slot + 184, s->space_budget);
     for (unsigned i = 0; i < s->disk_count; i++)
         encode_disk(&s->disks[i], slot + SUPER_HEAD + i * SUPER_DISK_BYTES);
     put_u32(slot + 4, crc32c(0, slot, META_PAGE));
@@ -92,6 +100,8 @@ static bool super_plausible(const struct super *s)
     if (s->mode <= 0 || s->mode >= _MODE_MAX || s->disk_count == 0 || s->disk_count > DISKS_MAX)
         return false;
     if (s->flags & ~(SUPER_LOCAL_CHANGES | SUPER_LATCHED | SUPER_PUSH) || s->clean > 1)
+        return false;
+    if (s->keep > KEEP_MAX || s->when_full >= _WHEN_FULL_MAX)
         return false;
     for (unsigned i = 0; i < s->disk_count; i++) {
         const struct super_disk *d = &s->disks[i];
@@ -134,6 +144,9 @@ int super_decode(const uint8_t slot[META_PAGE], struct super *ret_super, uint32_
     memcpy(s.snapshot, slot + 72, SNAPSHOT_ID_MAX);
     memcpy(s.live_nonce, slot + 136, 16);
     memcpy(s.token, slot + 152, 16);
+    s.keep = get_u16(slot + 176);
+    s.when_full = slot[178];
+    s.space_budget = get_u64(slot + 184);
     for (unsigned i = 0; i < s.disk_count && i < DISKS_MAX; i++)
         if (decode_disk(slot + SUPER_HEAD + i * SUPER_DISK_BYTES, &s.disks[i]) < 0)
             return -EBADMSG;

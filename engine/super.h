@@ -38,6 +38,11 @@ static inline bool store_mode_is_owner(enum store_mode mode)
 #define SUPER_PUSH 4          /* init: clients of the engine bring the copy, no sync does */
 #define SUPER_LATCHED 2       /* owner: what the guest wrote could not be made durable once */
 #define NO_GENERATION UINT64_MAX
+#define KEEP_MAX (LAYERS_MAX - 1) /* room for the next generation must be left */
+
+/* What gives way when there is no room for another generation (engine/room.h). */
+enum when_full { WHEN_FULL_REVOKE, WHEN_FULL_WAIT, _WHEN_FULL_MAX };
+const char *when_full_name(enum when_full when); /* "revoke", "wait"; static */
 
 struct super_disk {
     uint64_t size;      /* bytes */
@@ -61,6 +66,9 @@ struct super {
     char snapshot[SNAPSHOT_ID_MAX + 1]; /* identity of cur_gen's point in time */
     uint8_t live_nonce[16]; /* of the live files of owner mode */
     uint8_t token[16];      /* of the last command that had one: it takes effect once */
+    uint16_t keep;          /* older generations that stay readable without a reader */
+    uint8_t when_full;      /* enum when_full */
+    uint64_t space_budget;  /* bytes in layers that are not folded; 0: no limit */
     uint16_t disk_count;
     struct super_disk disks[DISKS_MAX];
 };

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "engine/generation.h"
 #include "engine/plant.h"
+#include "engine/room.h"
 
 #define CONNECT_TIMEOUT_NS (30 * NS_PER_S)
 
@@ -361,7 +362,7 @@ int sync_prepare(struct sync *s, struct error **err)
 {
     struct engine *e = s->engine;
     int r = s->initial ? generation_begin_initial(e, s->snapshot, false, err)
-                       : generation_check_room(e, err);
+                       : room_make(e, &s->cancel, err);
 
     if (r == 0 && !s->initial) {
         r = view_get(e, NO_GENERATION, &s->base);

@@ -42,9 +42,14 @@ static int verb_flip(struct call *c, json_t **ret_result, struct error **err)
     bool already = token_done(c, token, &q.token);
     int r = 0;
 
+    if (r == 0)
+        r = generation_arg(c, &q.generation, err);
+    q.older = q.generation != NO_GENERATION;
+    if (r == 0 && q.instant && q.older)
+        return error_set(err, EINVAL, "an instant flip is to a snapshot, not to a generation");
     if (!q.instant && (q.snapshot || q.since || json_object_get(c->args, "disks")))
         return error_set(err, EINVAL, "disks, snapshot and since belong to an instant flip");
-    if (q.instant)
+    if (r == 0 && q.instant)
         r = parse_sources(c, sources, &q.source_count, err);
     if (r == 0 && q.snapshot && (!*q.snapshot || strlen(q.snapshot) > SNAPSHOT_ID_MAX))
         return error_set(err, EINVAL, "a snapshot id has 1 to %d bytes", SNAPSHOT_ID_MAX);
@@ -121,7 +126,7 @@ static int verb_source_lost(struct call *c, json_t **ret_result, struct error **
 }
 
 const struct verb verbs_owner[] = {
-    {"flip", verb_flip, " grace_s instant disks snapshot since token "},
+    {"flip", verb_flip, " grace_s generation instant disks snapshot since token "},
     {"detach", verb_detach, " grace_s token "},
     {"source", verb_source, " disks "},
     {"source-lost", verb_source_lost, " "},

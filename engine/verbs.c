@@ -145,7 +145,7 @@ static const struct verb verbs_plain[] = {
 
 static const struct verb *const tables[] = {verbs_plain, verbs_sync, verbs_proof, verbs_draft,
                                             verbs_owner, verbs_limit, verbs_load,
-                                            verbs_failback};
+                                            verbs_failback, verbs_room};
 
 static const struct arg {
     const char *name, *kind;
@@ -161,6 +161,9 @@ static const struct arg {
     {"instant", "true or false", {JSON_TRUE, JSON_FALSE}},
     {"since", "text", {JSON_STRING, JSON_STRING}},
     {"token", "text", {JSON_STRING, JSON_STRING}},
+    {"keep", "a whole number", {JSON_INTEGER, JSON_INTEGER}},
+    {"space_budget_bytes", "a whole number", {JSON_INTEGER, JSON_INTEGER}},
+    {"when_full", "text", {JSON_STRING, JSON_STRING}},
     {"generation", "a whole number", {JSON_INTEGER, JSON_INTEGER}},
     {"key", "text", {JSON_STRING, JSON_STRING}},
     {"bytes", "true or false", {JSON_TRUE, JSON_FALSE}},

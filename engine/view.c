@@ -12,6 +12,16 @@ static void fill_disk(struct view_disk *vd, const struct disk *d, uint64_t gen)
             vd->layers[vd->layer_count++] = layer_ref(d->layers[i]);
 }
 
+bool view_is_readable_locked(const struct engine *e, uint64_t gen)
+{
+    if (e->cur_gen == NO_GENERATION || gen > e->cur_gen)
+        return false;
+    for (unsigned i = 0; i < e->disk_count; i++)
+        if (gen < e->disks[i].oldest_readable)
+            return false;
+    return true;
+}
+
 int view_get_locked(struct engine *e, uint64_t gen, struct view **ret_view)
 {
     struct view *v;
@@ -25,11 +35,8 @@ int view_get_locked(struct engine *e, uint64_t gen, struct view **ret_view)
     }
     if (gen == NO_GENERATION)
         gen = e->cur_gen;
-    if (e->cur_gen == NO_GENERATION || gen > e->cur_gen)
+    if (!view_is_readable_locked(e, gen))
         return -ENOENT;
-    for (unsigned i = 0; i < e->disk_count; i++)
-        if (gen < e->disks[i].oldest_readable)
-            return -ENOENT;
     v = calloc(1, sizeof(*v) + e->disk_count * sizeof(v->disks[0]));
     if (!v)
         return -ENOMEM;

@@ -23,9 +23,13 @@ struct view {
     uint64_t gen;
     atomic_int reading;       /* reads under way */
     atomic_bool revoked;      /* reads fail with -ESHUTDOWN */
+    uint64_t revoke_at_ns;    /* warned: clock_now_ns() of its end; 0: not; guarded by engine->lock */
     unsigned disk_count;
     struct view_disk disks[];
 };
+
+/* Can a view of this generation be had (of a mirror that is not being flipped)? */
+bool view_is_readable_locked(const struct engine *engine, uint64_t gen);
 
 /* The latest generation (gen == NO_GENERATION) or an older one; a new reference in *ret_view.
  * -ENOENT: not retained; -ESHUTDOWN: the mirror is being flipped. */

@@ -57,6 +57,14 @@ struct engine {
     struct verify *verify;      /* running verify or manifest, for cancelling */
     struct draft *drafts;       /* oldest first */
     struct load *load;          /* the open push, or NULL */
+    uint16_t keep;              /* the policy of engine/room.h */
+    enum when_full when_full;
+    uint64_t space_budget;
+    uint64_t revoke_grace_ns;
+    uint64_t revoked_count, revoked_gen; /* pins that had to go so far; the last one's generation */
+    uint64_t fold_goal;         /* a flip: fold all up to it; else NO_GENERATION: what is not kept */
+    bool folding;               /* the fold thread is at work */
+    int fold_error;             /* of its last attempt, 0 or -errno */
     bool flipping;              /* no new pins, no new drafts */
     bool returning;             /* no new clients of an owner: the final pass of failback runs */
     struct failback *failback;  /* running failback, for status and cancelling */

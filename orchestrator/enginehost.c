@@ -70,13 +70,15 @@ int engine_host_create(const char *store, const char *vm_name,
 
     if (r < 0)
         return r;
-    argv = mem_new(6 + disk_count, sizeof(*argv));
+    argv = mem_new(7 + disk_count, sizeof(*argv));
     argv[n++] = program_path("slipway-store");
     argv[n++] = str_dup("create");
     argv[n++] = str_dup(store);
     argv[n++] = str_dup(vm_name);
     if (disks[0].preseed)
         argv[n++] = str_dup("--preseed");
+    if (disks[0].keep)
+        argv[n++] = str_format("--keep=%u", disks[0].keep);
     for (size_t i = 0; i < disk_count; i++)
         argv[n++] = str_format("%s=%s:%" PRIu64, disks[i].name, disks[i].target, disks[i].size);
     r = store_tool(argv, NULL, err);

@@ -16,6 +16,7 @@ struct engine_disk_spec {
     const char *name;   /* [a-z0-9][a-z0-9._-]{0,31} */
     const char *target; /* raw file or block device; absolute path */
     uint64_t size;      /* bytes; 0: the size of the existing target */
+    unsigned keep;      /* generations to keep; of one disk: of all */
     bool preseed;       /* the targets hold old copies; of one disk: of all */
 };
 

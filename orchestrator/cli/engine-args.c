@@ -24,7 +24,9 @@ const char engine_usage[] =
     "  draft seal|drop STORE NAME             make it the next generation, or forget it\n"
     "  load begin STORE [--snapshot ID]       NBD clients write the disks to DISK+load\n"
     "  load commit|abandon STORE [--grace SECONDS]   make a generation of it, or forget it\n"
-    "  flip STORE [--grace SECONDS]           from mirror (read-only) to owner (read-write)\n"
+    "  set STORE [--keep N] [--space-budget BYTES] [--when-full wait|revoke]\n"
+    "                                         how many old generations stay; shows it\n"
+    "  flip STORE [--grace SECONDS] [--generation N]   from mirror (read-only) to owner (read-write)\n"
     "  flip STORE --instant NAME=NBD-URI... --snapshot ID [--bitmap NAME=CONTEXT]...\n"
     "                        [--since ID]     the same at once; fetch what is missing meanwhile\n"
     "  source STORE NAME=NBD-URI...           another place of the source that is still needed\n"
@@ -62,6 +64,9 @@ enum {
     OPT_CONNECTIONS,
     OPT_GRACE,
     OPT_GENERATION,
+    OPT_KEEP,
+    OPT_BUDGET,
+    OPT_WHEN_FULL,
     OPT_DATA,
     OPT_KEY,
     OPT_OUTPUT,
@@ -96,6 +101,9 @@ static const struct option long_options[] = {
     {"connections", required_argument, NULL, OPT_CONNECTIONS},
     {"grace", required_argument, NULL, OPT_GRACE},
     {"generation", required_argument, NULL, OPT_GENERATION},
+    {"keep", required_argument, NULL, OPT_KEEP},
+    {"space-budget", required_argument, NULL, OPT_BUDGET},
+    {"when-full", required_argument, NULL, OPT_WHEN_FULL},
     {"sample", required_argument, NULL, OPT_SAMPLE},
     {"key", required_argument, NULL, OPT_KEY},
     {"output", required_argument, NULL, OPT_OUTPUT},
@@ -209,6 +217,20 @@ static int take_option(struct engine_args *a, int option, const char *value, str
         return parse_connections(value, &a->connections, err);
     case OPT_GRACE:
         return parse_number("--grace", value, 86400, &a->grace_s, err);
+    case OPT_KEEP:
+        return parse_whole("--keep", value, ENGINE_KEEP_MAX, &a->keep, err);
+    case OPT_BUDGET:
+        a->has_budget = true;
+        return strcmp(value, "unlimited") == 0 || str_to_bytes(value, &a->space_budget) == 0
+                   ? 0
+                   : error_set(err, EINVAL, "--space-budget takes a size such as 20G, or "
+                                            "'unlimited', not '%s'", value);
+    case OPT_WHEN_FULL:
+        a->when_full = value;
+        return strcmp(value, "wait") == 0 || strcmp(value, "revoke") == 0
+                   ? 0
+                   : error_set(err, EINVAL, "--when-full takes 'wait' or 'revoke', not '%s'",
+                               value);
     case OPT_GENERATION:
         return parse_whole("--generation", value, LLONG_MAX, &a->generation, err);
     case OPT_SAMPLE:
@@ -314,7 +336,7 @@ int engine_args_parse(int argc, char **argv, struct engine_args *a, struct error
     size_t position = 0;
     int option, r = 0;
 
-    *a = (struct engine_args){.verb = argv[0], .grace_s = -1, .source_wait_s = -1, .generation = -1,
+    *a = (struct engine_args){.verb = argv[0], .grace_s = -1, .source_wait_s = -1, .generation = -1, .keep = -1,
                              .sample_percent = 100};
     optind = 0;
     opterr = 0;

@@ -45,10 +45,14 @@ static int flip_request(const struct engine_args *a, json_t **ret_request, struc
     if (!a->instant && (a->disk_count || a->bitmap_count || a->snapshot || a->since))
         return error_set(err, EINVAL, "NAME=NBD-URI, --bitmap, --snapshot and --since belong to "
                                       "flip --instant");
+    if (a->instant && a->generation >= 0)
+        return error_set(err, EINVAL, "--generation belongs to a flip that is not --instant");
     if (a->instant && (a->disk_count == 0 || !a->snapshot))
         return error_set(err, EINVAL, "flip --instant needs NAME=NBD-URI of every disk and "
                                       "--snapshot ID: where the rest is fetched, and what it is");
     j = grace_request(a);
+    if (a->generation >= 0)
+        json_object_set_new(j, "generation", json_integer(a->generation));
     if (a->instant) {
         json_object_set_new(j, "instant", json_true());
         json_object_set_new(j, "disks", engine_disks_json(a));

@@ -53,29 +53,13 @@ int session_call(struct session *s, const char *verb, json_t *args, json_t **ret
     return r;
 }
 
-static bool has_layers(const json_t *status)
-{
-    const json_t *disks = json_object_get(status, "disks");
-
-    for (size_t i = 0; i < json_array_size(disks); i++)
-        if (json_array_size(json_object_get(json_array_get(disks, i), "layers")) > 0)
-            return true;
-    return false;
-}
-
-/* Layers of a sealed draft stay until the flip. */
-static bool is_local(const json_t *status)
-{
-    return json_is_true(json_object_get(status, "local_changes"));
-}
-
 /* An engine that only lives for this command gets the time to fold what the command brought. */
 static void wait_for_fold(struct session *s)
 {
     for (;;) {
         json_t *status = NULL;
         bool more = control_call(s->control, "status", NULL, NULL, NULL, &status, NULL) == 0 &&
-                    has_layers(status) && !is_local(status) &&
+                    json_is_true(json_object_get(status, "fold_pending")) &&
                     !json_is_true(json_object_get(status, "failed"));
 
         json_decref(status);
@@ -143,6 +127,7 @@ int engine_verb_create(const struct engine_args *a, struct error **err)
         specs[i].name = a->disks[i].name;
         specs[i].target = paths[i];
         specs[i].preseed = a->preseed;
+        specs[i].keep = a->keep > 0 ? (unsigned)a->keep : 0;
     }
     if (r < 0)
         error_set_errno(err, -r, "cannot make the store %s", a->store);

@@ -8,6 +8,7 @@
 #include "engine/control.h"
 
 #define ENGINE_DISKS_MAX 24
+#define ENGINE_KEEP_MAX 7
 
 struct engine_pair {
     char *name;
@@ -38,7 +39,11 @@ struct engine_args {
     bool accept_loss;            /* serve */
     const char *live_folder;
     double source_wait_s;        /* < 0: the engine's default */
-    long long generation;        /* draft create; < 0: the latest */
+    long long generation;        /* draft create, flip; < 0: the latest */
+    long long keep;              /* create, set; < 0: not given */
+    const char *when_full;       /* set */
+    bool has_budget;
+    uint64_t space_budget;       /* bytes, 0: no limit */
     double grace_s;              /* < 0: the engine's default */
     long connections;            /* 0: the engine's default */
     bool repair;                 /* verify */
@@ -82,6 +87,9 @@ int engine_limit_parse(struct engine_args *args, enum engine_limit which, const 
                        struct error **err);
 int engine_verb_limit(const struct engine_args *args, struct error **err);
 void engine_print_limits(const json_t *status); /* its lines of the status, if there are any */
+
+/* engine-set.c */
+int engine_verb_set(const struct engine_args *args, struct error **err);
 
 /* engine-draft.c */
 int engine_verb_draft(const struct engine_args *args, struct error **err);

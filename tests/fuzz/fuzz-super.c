@@ -13,6 +13,7 @@ static void check(const struct super *s)
     FUZZ_ASSERT(s->disk_count >= 1 && s->disk_count <= DISKS_MAX);
     FUZZ_ASSERT(memchr(s->snapshot, '\0', sizeof(s->snapshot)));
     FUZZ_ASSERT(store_mode_name(s->mode));
+    FUZZ_ASSERT(s->keep <= KEEP_MAX && s->when_full < _WHEN_FULL_MAX);
     for (unsigned i = 0; i < s->disk_count; i++) {
         const struct super_disk *d = &s->disks[i];
 

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "engine/draft.h"
 #include "engine/flip.h"
+#include "engine/room.h"
 #include "engine/store.h"
 
 /* A step may fail when a fault was put in its way. */
@@ -125,6 +126,7 @@ static void open_sync(struct model *m)
     r = sync_open(m->sync, m->engine, &q, &err);
     if (r == 0)
         r = sync_prepare(m->sync, &err);
+    reference_promise(m);
     if (r == 0)
         return;
     if (r != -EBUSY || m->engine->disks[0].layer_count + m->engine->disks[1].layer_count < 8)
@@ -180,6 +182,7 @@ static void commit(struct model *m)
         m->gen++;
         m->mode = MODE_MIRROR;
         m->maybe_gen = false;
+        reference_promise(m);
         forget_durable(m);
         if (m->sync->generation != m->gen)
             model_fail(m, "the sync says it committed generation %" PRIu64,
@@ -465,6 +468,7 @@ static void seal_draft(struct model *m)
         m->gen++;
         m->local = true;
         m->maybe_gen = false;
+        reference_promise(m);
     } else if (r != expected) {
         unexpected(m, "a draft could not be sealed", err, r);
     }
@@ -476,12 +480,30 @@ static void seal_draft(struct model *m)
         forget_draft(x);
 }
 
+/* ---- policy ---- */
+
+static void set_policy(struct model *m)
+{
+    _cleanup_error_ struct error *err = NULL;
+    struct room_policy p = {.keep = (uint16_t)below(m, 4), .when_full = below(m, _WHEN_FULL_MAX)};
+    int r;
+
+    if (m->mode != MODE_MIRROR && m->mode != MODE_INIT)
+        return;
+    r = room_set(m->engine, &p, &err);
+    if (r < 0)
+        unexpected(m, "a policy cannot be set", err, r);
+    reference_promise(m);
+}
+
 /* ---- owner ---- */
 
 static void flip(struct model *m)
 {
     _cleanup_error_ struct error *err = NULL;
     int r;
+
+    struct flip_request q = {.older = below(m, 3) == 0};
 
     if (m->mode != MODE_MIRROR)
         return;
@@ -493,8 +515,10 @@ static void flip(struct model *m)
     drop_drafts(m);
     if (sim_dead(m->sim) || m->engine->failed)
         return;
+    q.generation = m->owner_gen = q.older ? some_generation(m) : m->gen;
+    m->promised = MAX(m->promised, m->owner_gen); /* a flip folds what is older */
     m->maybe_owner = true;
-    r = engine_flip(m->engine, &(struct flip_request){0}, NULL, NULL, &err);
+    r = engine_flip(m->engine, &q, NULL, NULL, &err);
     if (r == 0) {
         reference_owner(m);
         forget_durable(m);
@@ -654,6 +678,9 @@ static void carry_out(struct model *m, const struct step *step)
     case STEP_GUEST_FLUSH:
         guest_flush(m);
         break;
+    case STEP_SET:
+        set_policy(m);
+        break;
     case STEP_DETACH:
         detach(m);
         break;
@@ -707,6 +734,9 @@ void driver_finish(struct model *m)
     for (unsigned i = 0; i < PINS; i++)
         unpin(m, i);
     drop_drafts(m);
+    if (m->engine->keep > 0)
+        room_set(m->engine, &(struct room_policy){0}, NULL);
+    reference_promise(m);
     end_fold(m);
     if (m->sync)
         end_sync(m);

@@ -51,6 +51,7 @@ enum step_kind {
     STEP_PUSH_FLUSH,
     STEP_PUSH_COMMIT,
     STEP_PUSH_ABANDON,
+    STEP_SET,          /* how much is kept, and what gives way */
     STEP_RESTART,      /* in order, or by a crash between two steps */
     _STEP_MAX
 };
@@ -113,9 +114,11 @@ struct model {
     struct content gens[GENERATIONS];
     int gen_points[GENERATIONS]; /* point in time of each; -1: a draft */
     bool local;           /* a draft was sealed */
+    uint64_t promised;    /* generations from here on stay readable */
 
     /* what may have become true without an answer */
     bool maybe_gen, maybe_owner, maybe_detached;
+    uint64_t owner_gen;   /* of maybe_owner */
 
     /* the owner's disks */
     struct content owner, flushed; /* now; at the last acknowledged flush */
@@ -147,6 +150,9 @@ void content_free(struct content *c);
 
 /* The engine's draft of that number, or NULL. */
 struct draft *model_draft(const struct model *m, unsigned i);
+
+/* After a commit or a change of the policy: what the engine promises to keep. */
+void reference_promise(struct model *m);
 
 /* Everything readable holds what it should.  deep: all generations and names, not only the latest. */
 void reference_check(struct model *m, bool deep);

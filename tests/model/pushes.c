@@ -237,6 +237,7 @@ static void commit(struct model *m)
         m->gen++;
         m->mode = MODE_MIRROR;
         m->maybe_gen = false;
+        reference_promise(m);
         if (result.generation != m->gen)
             model_fail(m, "the push says it is generation %" PRIu64, result.generation);
         push_forget(m);

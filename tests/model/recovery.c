@@ -17,7 +17,11 @@ static int open_engine(struct model *m, struct error **err)
     struct engine_options options = {.store = STORE, .fence_ns = 1,
                                      .live_folder = "/run/vm", .accept_loss = true};
 
-    return engine_open_with(&options, sim_io(m->sim), &memsource_readers, &m->engine, err);
+    int r = engine_open_with(&options, sim_io(m->sim), &memsource_readers, &m->engine, err);
+
+    if (r == 0)
+        m->engine->revoke_grace_ns = 0;
+    return r;
 }
 
 /* A crash or an error in the middle of the recovery; then the real one. */

@@ -148,6 +148,9 @@ static void check_mirror(struct model *m, bool deep)
                    m->engine->cur_gen, m->gen);
         return;
     }
+    if (oldest > m->promised)
+        model_fail(m, "generation %" PRIu64 " was to be kept, %" PRIu64 " is the oldest",
+                   m->promised, oldest);
     for (uint64_t gen = deep ? oldest : m->gen; gen <= m->gen; gen++)
         check_generation(m, gen);
 }
@@ -260,6 +263,7 @@ void reference_check(struct model *m, bool deep)
     struct engine *e = m->engine;
 
     sim_quiet_begin(m->sim);
+    reference_promise(m);
     if (e->mode != m->mode)
         model_fail(m, "the engine is in mode %s, not %s", store_mode_name(e->mode),
                    store_mode_name(m->mode));
@@ -271,7 +275,8 @@ void reference_check(struct model *m, bool deep)
         check_initial(m);
     for (unsigned i = 0; i < PINS; i++)
         if (m->pins[i])
-            check_view(m, m->pins[i], "a pinned view", m->mode != MODE_MIRROR);
+            check_view(m, m->pins[i], "a pinned view",
+                       m->mode != MODE_MIRROR || atomic_load(&m->pins[i]->revoked));
     for (unsigned i = 0; i < DRAFTS; i++)
         if (m->drafts[i].open)
             check_draft(m, i);
@@ -347,11 +352,24 @@ static void owner_recovered(struct model *m, bool power_lost)
     m->writing = false;
 }
 
+/* A generation that may be folded once is no longer promised.  For want of room all may be. */
+void reference_promise(struct model *m)
+{
+    uint64_t last = m->gen == NO_GENERATION ? 0 : m->gen;
+    uint64_t keep = MIN(m->engine->keep, last);
+
+    for (unsigned d = 0; d < MEM_DISKS; d++)
+        if (m->engine->disks[d].layer_count + 1 >= LAYERS_MAX)
+            keep = 0;
+    m->promised = MAX(m->promised, last - keep);
+}
+
 void reference_owner(struct model *m)
 {
     if (m->mode != MODE_MIRROR)
         return;
     m->mode = MODE_OWNER;
+    m->gen = m->owner_gen;
     m->owner = content_copy(&m->gens[m->gen]);
     m->flushed = content_copy(&m->gens[m->gen]);
 }
@@ -382,6 +400,7 @@ void reference_recovered(struct model *m, bool power_lost)
         owner_recovered(m, power_lost);
     if (e->mode == MODE_INIT && m->mode == MODE_INIT && e->cur_gen != NO_GENERATION)
         model_fail(m, "a generation in mode init");
+    reference_promise(m);
     reference_check(m, true);
     sim_each(m->sim, check_name, m);
 }

@@ -42,7 +42,8 @@ static const char *const step_names[_STEP_MAX] = {
     "sync",         "fold-begin",   "fold",        "fold-end",    "fold-all",   "pin",
     "unpin",        "draft-create", "draft-write", "draft-seal",  "draft-drop", "flip",
     "guest-write",  "guest-flush",  "detach",       "push-begin",
-    "push-write",   "push-flush",   "push-commit", "push-abandon", "restart",
+    "push-write",   "push-flush",   "push-commit", "push-abandon", "set",
+    "restart",
 };
 static const char *const fault_names[] = {"", "crash", "EIO", "ENOSPC"};
 static const char *const loss_names[] = {"all", "nothing", "some", "torn"};
@@ -160,7 +161,7 @@ static const uint8_t weights[_STEP_MAX] = {
     [STEP_DRAFT_SEAL] = 1,    [STEP_DRAFT_DROP] = 2, [STEP_FLIP] = 2,     [STEP_GUEST_WRITE] = 6,
     [STEP_GUEST_FLUSH] = 3,   [STEP_DETACH] = 1,     [STEP_PUSH_BEGIN] = 6,
     [STEP_PUSH_WRITE] = 12,   [STEP_PUSH_FLUSH] = 6, [STEP_PUSH_COMMIT] = 3,
-    [STEP_PUSH_ABANDON] = 1,  [STEP_RESTART] = 6,
+    [STEP_PUSH_ABANDON] = 1,  [STEP_SET] = 2,         [STEP_RESTART] = 6,
 };
 
 static enum step_kind random_kind(struct random *r)
@@ -303,6 +304,8 @@ static const char *const plant_names[PLANT_MAX] = {
     PLANT_NAME(PLANT_LOAD_FLUSH_PAGES_ONLY),
     PLANT_NAME(PLANT_LOAD_NO_CHECKPOINT),
     PLANT_NAME(PLANT_PRESEED_IS_EMPTY),
+    PLANT_NAME(PLANT_FOLD_KEPT),
+    PLANT_NAME(PLANT_FLIP_NEWER_STAY),
     PLANT_NAME(PLANT_DRAFT_NO_SEAL),
     PLANT_NAME(PLANT_DRAFT_NO_DIR_SYNC),
 #undef PLANT_NAME

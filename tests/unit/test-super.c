@@ -17,6 +17,9 @@ static struct super sample(void)
 
     memset(s.vm_uuid, 0xab, 16);
     strcpy(s.snapshot, "point-5");
+    s.keep = 3;
+    s.when_full = WHEN_FULL_WAIT;
+    s.space_budget = UINT64_C(5) << 40;
     for (int i = 0; i < 2; i++) {
         s.disks[i] = (struct super_disk){.size = 1 << 20, .base_gen = 3, .folding = 4,
                                          .layer_count = 2, .layers = {4, 5}};
@@ -43,6 +46,9 @@ static void what_is_encoded_is_decoded(void **state)
     assert_int_equal(super_decode(slot, &out, &version), 0);
     assert_int_equal(version, STORE_FORMAT);
     assert_string_equal(out.snapshot, "point-5");
+    assert_int_equal(out.keep, 3);
+    assert_int_equal(out.when_full, WHEN_FULL_WAIT);
+    assert_int_equal(out.space_budget, UINT64_C(5) << 40);
     assert_int_equal(out.disks[1].layers[1], 5);
     super_encode(&out, again);
     assert_memory_equal(slot, again, META_PAGE);
@@ -85,6 +91,8 @@ static void a_slot_that_makes_no_sense_is_refused(void **state)
     REFUSED(mode, _MODE_MAX);
     REFUSED(mode, MODE_INIT);
     REFUSED(clean, 2);
+    REFUSED(keep, KEEP_MAX + 1);
+    REFUSED(when_full, _WHEN_FULL_MAX);
     REFUSED(flags, 0x80);
     REFUSED(cur_gen, NO_GENERATION);
     REFUSED(cur_gen, 4);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/iszero.h"
+#include "engine/room.h"
 #include "tests/model/fixture.h"
 
 static struct fixture *f;
@@ -244,6 +245,8 @@ static void layers_that_a_reader_keeps_stop_at_a_limit(void **state)
     int point = fixture_sync(f, -1, NULL);
     struct view *v = NULL;
 
+    assert_int_equal(room_set(f->engine, &(struct room_policy){.when_full = WHEN_FULL_WAIT}, NULL),
+                     0);
     assert_int_equal(view_get(f->engine, 0, &v), 0);
     for (int i = 0; i < LAYERS_MAX; i++)
         assert_true((point = fixture_sync(f, point, NULL)) >= 0);
