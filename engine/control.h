@@ -45,6 +45,12 @@
  * limit        disk?, source_bytes_s?,                {vm: {the four}, disks: {NAME: {the four}}}: the limits of
  *              source_iops?, target_bytes_s?,         background work, of one disk or of the VM; absent:
  *              target_iops?                           unchanged, 0: unlimited.  At any time, at once, durable
+ * set          keep?: N, when_full?: "wait" |         {keep, when_full, space_budget_bytes}: how many older
+ *              "revoke", space_budget_bytes?: N       generations stay readable, what layers may take (0:
+ *                                                     any), what gives way when there is no room for the
+ *                                                     next generation (engine/room.h)
+ * flip         generation?: N                         as below, to an older generation that is retained;
+ *                                                     what is newer is discarded
  * flip         grace_s?: N, instant?: bool,           {mode: "owner" | "owner-hydrating", generation,
  *              disks?, snapshot?, since?,              already}; folds all layers first (progress phase
  *              token?                                  "fold"), ends read-only connections after grace_s

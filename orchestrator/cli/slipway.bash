@@ -11,17 +11,18 @@ _slipway_engine() {
     local words="--json --help"
 
     case ${COMP_WORDS[2]} in
-    create) words+=" --disk --name --preseed" ;;
+    create) words+=" --disk --name --keep --preseed" ;;
     serve) words+=" --nbd-socket --live --source-wait --accept-loss" ;;
     sync) words+=" --bitmap --snapshot --compare --bytes --connections" ;;
     verify) words+=" --sample --bytes --repair" ;;
-    flip) words+=" --grace --instant --snapshot --bitmap --since --token" ;;
+    flip) words+=" --generation --grace --instant --snapshot --bitmap --since --token" ;;
     detach) words+=" --grace --token" ;;
     manifest) words+=" --key --output" ;;
     verify-manifest) words+=" --public-key --disk" ;;
     failback) words+=" --bitmap --check --final --grace" ;;
     limit) words+=" --disk --source-rate --source-iops --target-rate --target-iops" ;;
     fsck) words+=" --data" ;;
+    set) words+=" --keep --space-budget --when-full" ;;
     draft)
         [[ $COMP_CWORD -eq 3 ]] && words="create list seal drop"
         [[ ${COMP_WORDS[3]} == create && $COMP_CWORD -gt 3 ]] && words+=" --generation" ;;
@@ -56,7 +57,7 @@ _slipway() {
         1:*) words="source vm migrate sync status cutover report cancel remove engine --help --version" ;;
         2:source) words="add list remove" ;;
         2:vm) words="list" ;;
-        2:engine) words="create serve sync status cancel draft load flip source source-lost detach failback limit stop fsck
+        2:engine) words="create serve sync status cancel draft set load flip source source-lost detach failback limit stop fsck
                       verify manifest manifest-key verify-manifest" ;;
         *:source)
             words="$common --password-file --no-check"
