@@ -53,7 +53,8 @@ static int create(int argc, char **argv, struct error **err)
         return error_set(err, EINVAL, "--keep takes 0 to %d generations", KEEP_MAX);
     vm.keep = (uint16_t)keep;
     if (argc <= first || argc - first > DISKS_MAX)
-        return error_set(err, EINVAL, "usage: slipway-store create STORE NAME [--preseed] [--keep=N] "
+        return error_set(err, EINVAL, "usage: slipway-store create STORE NAME [--preseed] "
+                                      "[--keep=N] "
                                       "DISK=TARGET:SIZE... (1 to %d disks)", DISKS_MAX);
     vm.name = str_dup(argv[1]);
     for (int i = 0; r == 0 && first + i < argc; i++) {

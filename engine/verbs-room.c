@@ -27,7 +27,9 @@ static int parse_full(const struct call *c, struct room_policy *p, struct error 
             p->when_full = i;
             return 0;
         }
-    return text ? error_set(err, EINVAL, "when_full must be 'wait' or 'revoke', not '%s'", text) : 0;
+    if (!text)
+        return 0;
+    return error_set(err, EINVAL, "when_full must be 'wait' or 'revoke', not '%s'", text);
 }
 
 static int parse_budget(const struct call *c, struct room_policy *p, struct error **err)

@@ -23,7 +23,7 @@ struct view {
     uint64_t gen;
     atomic_int reading;       /* reads under way */
     atomic_bool revoked;      /* reads fail with -ESHUTDOWN */
-    uint64_t revoke_at_ns;    /* warned: clock_now_ns() of its end; 0: not; guarded by engine->lock */
+    uint64_t revoke_at_ns;    /* warned: clock_now_ns() of its end; 0: not; under engine->lock */
     unsigned disk_count;
     struct view_disk disks[];
 };
