@@ -62,7 +62,7 @@ struct engine {
     uint64_t space_budget;
     uint64_t revoke_grace_ns;
     uint64_t revoked_count, revoked_gen; /* pins that had to go so far; the last one's generation */
-    uint64_t fold_goal;         /* a flip folds all up to it; else NO_GENERATION: what is not kept */
+    uint64_t fold_goal;         /* a flip folds all up to it; NO_GENERATION: what is not kept */
     bool folding;               /* the fold thread is at work */
     int fold_error;             /* of its last attempt, 0 or -errno */
     bool flipping;              /* no new pins, no new drafts */

@@ -11,7 +11,8 @@ static void print_policy(const json_t *j)
     uint64_t budget = (uint64_t)json_integer_value(json_object_get(j, "space_budget_bytes"));
     char text[32];
 
-    printf("keep %" JSON_INTEGER_FORMAT " older generations; layers may take %s; when full: %s\n", json_integer_value(json_object_get(j, "keep")),
+    printf("keep %" JSON_INTEGER_FORMAT " older generations; layers may take %s; when full: %s\n",
+           json_integer_value(json_object_get(j, "keep")),
            budget ? str_from_bytes(budget, text, sizeof(text)) : "any space",
            json_string_value(json_object_get(j, "when_full")));
 }
