@@ -18,7 +18,7 @@ static void check(const struct super *s)
         const struct super_disk *d = &s->disks[i];
 
         FUZZ_ASSERT(d->size > 0 && d->size % SECTOR == 0 && d->size <= DISK_SIZE_MAX);
-        FUZZ_ASSERT(d->layer_count <= LAYERS_MAX);
+        FUZZ_ASSERT(d->layer_count <= LAYERS_MAX + (s->mode == MODE_OWNER_HYD));
         for (unsigned k = 0; k < d->layer_count; k++)
             FUZZ_ASSERT(d->layers[k] <= s->cur_gen && d->layers[k] != 0);
     }
