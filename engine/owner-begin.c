@@ -249,6 +249,8 @@ static int recover_masks(struct owner *o, enum owner_start start, uint64_t epoch
     fill_began(o, all_missing, (_Atomic uint16_t *)began);
     if (start != OWNER_ADOPT)
         memcpy((void *)(uintptr_t)o->live->missing, began, d->blocks * sizeof(*began));
+    else /* bits behind the end of the disk nobody would ever bring */
+        atomic_fetch_and(&o->live->missing[d->blocks - 1], owner_block_mask(d, d->blocks - 1));
     r = map_open_over(d->io, path, epoch, d->blocks, o->live->missing,
                       start == OWNER_ADOPT ? began : NULL, &o->map);
     return r == 0 && start == OWNER_AFTER_LOSS ? forget_digests(o, began) : r;

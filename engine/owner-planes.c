@@ -172,8 +172,11 @@ static int load_page(struct owner *o, uint32_t index, bool adopt)
 
 int owner_planes_load(struct owner *o, bool adopt)
 {
+    uint64_t last = UINT64_MAX >> (63 - (o->disk->blocks - 1) % 64);
     int r = 0;
 
+    for (unsigned p = 0; adopt && p < 2; p++) /* no blocks behind the end of the disk */
+        atomic_fetch_and(&o->live->planes[p][plane_words(o) - 1], last);
     for (uint32_t i = 0; r == 0 && i < o->plane_pages; i++)
         r = load_page(o, i, adopt);
     return r;
