@@ -169,7 +169,7 @@ class Source:
 
     count = 0
 
-    def __init__(self, disk, image, *filters, bitmap=None):
+    def __init__(self, disk, image, *filters, bitmap=None, threads=16):
         Source.count += 1
         self.disk, self.image, self.bitmap = disk, image, bitmap
         self.socket = work / f"src{Source.count}.sock"
@@ -180,7 +180,8 @@ class Source:
         else:
             options = [word for word in filters if "=" in word]
             names = [f"--filter={word}" for word in filters if "=" not in word]
-            self.command = ["nbdkit", "-f", "-r", "-U", self.socket, "--filter=stats", *names,
+            self.command = ["nbdkit", "-f", "-r", "-U", self.socket, f"--threads={threads}",
+                            "--filter=stats", *names,
                             "file", image, f"statsfile={self.stats}", *options]
         self.start()
 
