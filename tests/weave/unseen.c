@@ -49,6 +49,14 @@ UNSEEN(int, zero,
        (io, fd, offset, length, how))
 UNSEEN(int, unlink, (struct io *io, const char *path), (io, path))
 
+/* The kernel drops pages that are zero already. */
+static void unseen_map_drop(struct io *io, void *base, size_t size)
+{
+    look_away();
+    seen->map_drop(io, base, size);
+    look_again();
+}
+
 void weave_unseen(struct io *io)
 {
     static struct io_ops ops;
@@ -61,6 +69,7 @@ void weave_unseen(struct io *io)
     ops.fdatasync = unseen_fdatasync;
     ops.zero = unseen_zero;
     ops.unlink = unseen_unlink;
+    ops.map_drop = unseen_map_drop;
     io->ops = &ops;
 }
 #else
