@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # suite: long
 # timeout: 1800
-"""The kill loops of owner and hydrating owner for hundreds of kills: a new instant flip, from a slow
-source, whenever everything has been brought."""
+"""The kill loops of owner and hydrating owner for hundreds of kills: a new instant flip, from a
+slow source, whenever everything has been brought."""
 
 from case import check, require, work
 from engines import MIB, Engine, Source
