@@ -96,25 +96,49 @@ static void fold_some(struct world *w)
         weave_fail(w, "a fold failed: %s", strerror(-r));
 }
 
-/* since: what the flip's bitmap counts from; -1: nothing. */
-static void flip(struct world *w, int since)
+/* One attempt; since: what the bitmap counts from, -1: nothing.  False: the process died in it. */
+static bool try_flip(struct world *w, int since)
 {
     struct error *err = NULL;
     struct sources names_of;
     char since_name[32];
     struct flip_request q = {.instant = true, .sources = names_of.disks,
                              .source_count = MEM_DISKS, .snapshot = names_of.snapshot};
+    int r;
 
-    memsource_write(w->source, random_next(&w->random));
-    w->point = (int)memsource_point(w->source);
     name_sources(&names_of, w->point, since);
     snprintf(since_name, sizeof(since_name), "p%d", since);
     if (since >= 0)
         q.since = since_name;
-    weave_tell(w, "flip to p%d since p%d", w->point, since);
-    if (engine_flip(w->engine, &q, NULL, NULL, &err) < 0)
+    if (below(w, 2))
+        sim_set_fault(w->sim, SIM_CRASH, 1 + below(w, 200));
+    r = engine_flip(w->engine, &q, NULL, NULL, &err);
+    weave_tell(w, "flip to p%d since p%d: %d", w->point, since, r);
+    if (r < 0 && !sim_dead(w->sim))
         weave_fail(w, "an instant flip failed: %s", error_text(err));
     error_free(err);
+    return !sim_dead(w->sim);
+}
+
+/* As often as it takes; an attempt that died may have been the last one nevertheless. */
+static void flip(struct world *w, int since)
+{
+    memsource_write(w->source, random_next(&w->random));
+    w->point = (int)memsource_point(w->source);
+    while (!w->failure[0] && !try_flip(w, since)) {
+        struct error *err = NULL;
+
+        world_fall(w, below(w, 2) ? END_POWER : END_KILL);
+        sim_set_fault(w->sim, SIM_NO_FAULT, 0);
+        if (world_open(w, &err) < 0)
+            weave_fail(w, "the store does not open after a flip that died: %s", error_text(err));
+        error_free(err);
+        if (w->failure[0] || store_mode_is_owner(w->engine->mode))
+            break;
+        if (sscanf(superfile_get(&w->engine->super).snapshot, "p%d", &since) != 1)
+            since = -1;
+    }
+    sim_set_fault(w->sim, SIM_NO_FAULT, 0);
 }
 
 void begin_owner(struct world *w)

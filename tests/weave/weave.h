@@ -73,6 +73,10 @@ int weave_pass(struct world *world, struct weave_disk *disk, uint32_t window_blo
 /* unseen.c: a race detector does not look into the disk. */
 void weave_unseen(struct io *io);
 
+/* world.c: the engine of a new process; and the end of one, by a kill or a power loss. */
+int world_open(struct world *world, struct error **err);
+void world_fall(struct world *world, enum life_end how);
+
 /* world.c: one run of a seed.  False: world_failure() says why. */
 bool world_run(uint64_t seed, char *why, size_t size);
 /* Called in every turn. */

@@ -219,13 +219,13 @@ static void check_recovered(struct world *w, unsigned index, enum life_end how)
 
 /* ---- recovery ---- */
 
-/* After a failed fdatasync the engine wants to hear that somebody has seen to it. */
-static int open_engine(struct world *w, struct error **err)
+int world_open(struct world *w, struct error **err)
 {
     struct engine_options options = {.store = WEAVE_STORE, .fence_ns = 1,
                                      .live_folder = "/run/vm"};
     int r = engine_open_with(&options, sim_io(w->sim), &memsource_readers, &w->engine, err);
 
+    /* After a failed fdatasync the engine wants to hear that somebody has seen to it. */
     if (r == -EUCLEAN && w->trouble) {
         error_free(steal_ptr(*err));
         options.accept_loss = true;
@@ -243,7 +243,7 @@ static void close_engine(struct world *w)
         w->disks[i].owner = NULL;
 }
 
-static void fall(struct world *w, enum life_end how)
+void world_fall(struct world *w, enum life_end how)
 {
     close_engine(w);
     if (how == END_POWER)
@@ -259,7 +259,7 @@ static void stumble(struct world *w, enum life_end *how)
     bool power;
 
     sim_set_fault(w->sim, SIM_CRASH, 1 + below(w, 80));
-    if (open_engine(w, &err) < 0 && !sim_fault_hit(w->sim))
+    if (world_open(w, &err) < 0 && !sim_fault_hit(w->sim))
         weave_fail(w, "the store cannot be opened: %s", error_text(err));
     error_free(err);
     weave_tally.recoveries_disturbed++;
@@ -268,7 +268,7 @@ static void stumble(struct world *w, enum life_end *how)
     if (power)
         *how = END_POWER;
     weave_tell(w, "the recovery dies%s", power ? ", the power is lost" : "");
-    fall(w, power ? END_POWER : END_KILL);
+    world_fall(w, power ? END_POWER : END_KILL);
 }
 
 /* Then everything is durable. */
@@ -296,14 +296,14 @@ static void end_life(struct world *w)
         die(w);
     if (how == END_ORDER)
         end_in_order(w);
-    fall(w, how);
+    world_fall(w, how);
     weave_tally.kills += how == END_KILL;
     weave_tally.power_losses += how == END_POWER;
     weave_tell(w, "%s", how == END_POWER ? "the power is lost" : "a new process begins");
     for (unsigned n = below(w, 3); n > 0 && below(w, 2) && !w->failure[0]; n--)
         stumble(w, &how);
     sim_set_fault(w->sim, SIM_NO_FAULT, 0);
-    if (!w->failure[0] && open_engine(w, &err) < 0)
+    if (!w->failure[0] && world_open(w, &err) < 0)
         weave_fail(w, "after a %s: %s", how == END_POWER ? "power loss" : "kill",
                    error_text(err));
     error_free(err);
