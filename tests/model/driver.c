@@ -498,22 +498,28 @@ static void set_policy(struct model *m)
 
 /* ---- owner ---- */
 
-static void flip(struct model *m)
+/* Whatever is under way gives way; false: there is nothing to flip. */
+static bool before_flip(struct model *m)
 {
-    _cleanup_error_ struct error *err = NULL;
-    int r;
-
-    struct flip_request q = {.older = below(m, 3) == 0};
-
-    if (m->mode != MODE_MIRROR)
-        return;
     end_fold(m);
     if (m->sync)
         give_up_sync(m);
     push_give_up(m);
     push_forget(m);
     drop_drafts(m);
-    if (sim_dead(m->sim) || m->engine->failed)
+    forget_durable(m);
+    return !sim_dead(m->sim) && !m->engine->failed;
+}
+
+static void flip(struct model *m)
+{
+    _cleanup_error_ struct error *err = NULL;
+    struct flip_request q = {.older = below(m, 3) == 0};
+    int r;
+
+    if (m->mode != MODE_MIRROR)
+        return;
+    if (!before_flip(m))
         return;
     q.generation = m->owner_gen = q.older ? some_generation(m) : m->gen;
     m->promised = MAX(m->promised, m->owner_gen); /* a flip folds what is older */
@@ -521,7 +527,6 @@ static void flip(struct model *m)
     r = engine_flip(m->engine, &q, NULL, NULL, &err);
     if (r == 0) {
         reference_owner(m);
-        forget_durable(m);
         m->maybe_owner = false;
         return;
     }
@@ -530,6 +535,15 @@ static void flip(struct model *m)
         unpin(m, i); /* revoked */
     if (!m->engine->failed && !sim_dead(m->sim))
         m->maybe_owner = false;
+}
+
+static void flip_instantly(struct model *m)
+{
+    if ((m->mode != MODE_MIRROR && m->mode != MODE_INIT) || !before_flip(m))
+        return;
+    instant_flip(m);
+    for (unsigned i = 0; i < PINS; i++)
+        unpin(m, i); /* revoked */
 }
 
 static struct export *open_export(struct model *m, unsigned disk)
@@ -602,7 +616,7 @@ static void detach(struct model *m)
     _cleanup_error_ struct error *err = NULL;
     int r;
 
-    if (m->mode != MODE_OWNER)
+    if (m->engine->mode != MODE_OWNER)
         return;
     for (unsigned i = 0; i < PINS; i++)
         unpin(m, i);
@@ -671,6 +685,12 @@ static void carry_out(struct model *m, const struct step *step)
         break;
     case STEP_FLIP:
         flip(m);
+        break;
+    case STEP_FLIP_INSTANT:
+        flip_instantly(m);
+        break;
+    case STEP_HYDRATE:
+        instant_hydrate(m, 1 + below(m, 12));
         break;
     case STEP_GUEST_WRITE:
         guest_write(m);
@@ -753,6 +773,9 @@ void driver_finish(struct model *m)
         model_fail(m, "layers are left that cannot be folded");
     guest_write(m);
     guest_flush(m);
+    instant_hydrate(m, 1000);
+    if (m->engine->mode == MODE_OWNER_HYD)
+        model_fail(m, "hydration does not come to an end");
     reference_check(m, true);
     sim_die(m->sim);
     step.crash = CRASH_POWER;

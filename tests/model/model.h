@@ -43,6 +43,8 @@ enum step_kind {
     STEP_DRAFT_SEAL,
     STEP_DRAFT_DROP,
     STEP_FLIP,
+    STEP_FLIP_INSTANT,
+    STEP_HYDRATE,
     STEP_GUEST_WRITE,
     STEP_GUEST_FLUSH,
     STEP_DETACH,
@@ -119,6 +121,8 @@ struct model {
     /* what may have become true without an answer */
     bool maybe_gen, maybe_owner, maybe_detached;
     uint64_t owner_gen;   /* of maybe_owner */
+    bool instant;         /* maybe_owner is of an instant flip, to ... */
+    int owner_point;      /* ... this point of the source */
 
     /* the owner's disks */
     struct content owner, flushed; /* now; at the last acknowledged flush */
@@ -188,6 +192,14 @@ void driver_step(struct model *m, const struct step *step);
 void driver_drop(struct model *m);
 /* Ends what is open, brings the mirror to the newest point and folds everything: always possible. */
 void driver_finish(struct model *m);
+
+/* ---- instant.c ---- */
+
+void instant_flip(struct model *m); /* nothing else is under way */
+/* Steps of the hydrators, and of the keeper among them. */
+void instant_hydrate(struct model *m, unsigned steps);
+/* Puts what is missing of a hydrating owner's target into its bytes. */
+void instant_overlay(struct model *m, unsigned disk, uint8_t *bytes);
 
 /* ---- recovery.c ---- */
 

@@ -155,16 +155,32 @@ static void check_mirror(struct model *m, bool deep)
         check_generation(m, gen);
 }
 
+/* What the owner's guest would see, new memory; NULL: the target is not there. */
+static uint8_t *owner_bytes(struct model *m, unsigned disk)
+{
+    _cleanup_free_ char *path = str_format("/target/%s", model_disks[disk]);
+    uint64_t size = 0;
+    const uint8_t *target = sim_file(m->sim, path, &size);
+    uint8_t *bytes;
+
+    if (!target || size < mem_sizes[disk]) {
+        model_fail(m, "target %s is gone or cut", path);
+        return NULL;
+    }
+    bytes = mem_new(1, mem_sizes[disk]);
+    memcpy(bytes, target, mem_sizes[disk]);
+    sim_quiet_begin(m->sim);
+    instant_overlay(m, disk, bytes);
+    sim_quiet_end(m->sim);
+    return bytes;
+}
+
 static void check_owner(struct model *m)
 {
     for (unsigned d = 0; d < MEM_DISKS; d++) {
-        _cleanup_free_ char *path = str_format("/target/%s", model_disks[d]);
-        uint64_t size = 0;
-        const uint8_t *have = sim_file(m->sim, path, &size);
+        _cleanup_free_ uint8_t *have = owner_bytes(m, d);
 
-        if (!have || size < mem_sizes[d])
-            model_fail(m, "target %s is gone or cut", path);
-        else if (!m->writing)
+        if (have && !m->writing)
             compare(m, "the owner's target", d, have, m->owner.bytes[d]);
     }
 }
@@ -258,13 +274,19 @@ static void check_name(const char *path, void *context)
     model_fail(m, "%s is left over", path);
 }
 
+/* Hydrating or not, it is the owner. */
+static enum store_mode shown_mode(const struct engine *e)
+{
+    return e->mode == MODE_OWNER_HYD ? MODE_OWNER : e->mode;
+}
+
 void reference_check(struct model *m, bool deep)
 {
     struct engine *e = m->engine;
 
     sim_quiet_begin(m->sim);
     reference_promise(m);
-    if (e->mode != m->mode)
+    if (shown_mode(e) != m->mode)
         model_fail(m, "the engine is in mode %s, not %s", store_mode_name(e->mode),
                    store_mode_name(m->mode));
     else if (m->mode == MODE_MIRROR)
@@ -331,14 +353,10 @@ static void drop_writes(struct model *m)
 static void owner_recovered(struct model *m, bool power_lost)
 {
     for (unsigned d = 0; d < MEM_DISKS; d++) {
-        _cleanup_free_ char *path = str_format("/target/%s", model_disks[d]);
-        uint64_t size = 0;
-        const uint8_t *have = sim_file(m->sim, path, &size);
+        _cleanup_free_ uint8_t *have = owner_bytes(m, d);
 
-        if (!have || size < mem_sizes[d]) {
-            model_fail(m, "target %s is gone or cut", path);
+        if (!have)
             return;
-        }
         if (power_lost)
             check_flushed(m, d, have);
         else
@@ -366,12 +384,16 @@ void reference_promise(struct model *m)
 
 void reference_owner(struct model *m)
 {
-    if (m->mode != MODE_MIRROR)
+    struct content c;
+
+    if (m->mode == MODE_OWNER)
         return;
     m->mode = MODE_OWNER;
-    m->gen = m->owner_gen;
-    m->owner = content_copy(&m->gens[m->gen]);
-    m->flushed = content_copy(&m->gens[m->gen]);
+    m->gen = m->instant ? m->engine->cur_gen : m->owner_gen;
+    for (unsigned d = 0; d < MEM_DISKS; d++)
+        c.bytes[d] = m->instant ? m->source->points[m->owner_point][d] : m->gens[m->gen].bytes[d];
+    m->owner = content_copy(&c);
+    m->flushed = content_copy(&c);
 }
 
 void reference_detached(struct model *m, bool power_lost)
@@ -393,10 +415,10 @@ void reference_recovered(struct model *m, bool power_lost)
     } else if (m->maybe_gen) {
         content_free(&m->gens[next]);
     }
-    if (m->maybe_owner && e->mode == MODE_OWNER)
+    if (m->maybe_owner && shown_mode(e) == MODE_OWNER)
         reference_owner(m);
-    m->maybe_gen = m->maybe_owner = m->maybe_detached = false;
-    if (e->mode == MODE_OWNER && m->mode == MODE_OWNER)
+    m->maybe_gen = m->maybe_owner = m->maybe_detached = m->instant = false;
+    if (shown_mode(e) == MODE_OWNER && m->mode == MODE_OWNER)
         owner_recovered(m, power_lost);
     if (e->mode == MODE_INIT && m->mode == MODE_INIT && e->cur_gen != NO_GENERATION)
         model_fail(m, "a generation in mode init");
@@ -435,11 +457,9 @@ void reference_guest_flush(struct model *m)
 void reference_adopt(struct model *m)
 {
     for (unsigned d = 0; d < MEM_DISKS; d++) {
-        _cleanup_free_ char *path = str_format("/target/%s", model_disks[d]);
-        uint64_t size = 0;
-        const uint8_t *have = sim_file(m->sim, path, &size);
+        _cleanup_free_ uint8_t *have = owner_bytes(m, d);
 
-        if (have && size >= mem_sizes[d])
+        if (have)
             memcpy(m->owner.bytes[d], have, mem_sizes[d]);
     }
     m->writing = false;

@@ -41,7 +41,7 @@ static const char *const step_names[_STEP_MAX] = {
     "source-write", "sync-begin",   "pull",        "checkpoint",  "sync-end",   "sync-give-up",
     "sync",         "fold-begin",   "fold",        "fold-end",    "fold-all",   "pin",
     "unpin",        "draft-create", "draft-write", "draft-seal",  "draft-drop", "flip",
-    "guest-write",  "guest-flush",  "detach",       "push-begin",
+    "flip-instant", "hydrate",     "guest-write",  "guest-flush",  "detach",       "push-begin",
     "push-write",   "push-flush",   "push-commit", "push-abandon", "set",
     "restart",
 };
@@ -57,6 +57,14 @@ static bool last_fault_hit; /* of the last step of the last run */
 
 /* ---- one run ---- */
 
+/* Time passes by being asked for. */
+static uint64_t model_clock(void)
+{
+    static uint64_t now = NS_PER_S;
+
+    return now += 20 * NS_PER_MS;
+}
+
 /* False: it failed; the sentence is in `why`. */
 static bool run(const struct sequence *q, char *why, size_t size)
 {
@@ -64,6 +72,7 @@ static bool run(const struct sequence *q, char *why, size_t size)
     struct model *m = model_new(q->seed);
     bool good;
 
+    clock_source = model_clock;
     tally.runs++;
     if (model_create(m, &create)) {
         sim_die(m->sim);
@@ -80,6 +89,7 @@ static bool run(const struct sequence *q, char *why, size_t size)
     good = !m->failure[0];
     snprintf(why, size, "%s", m->failure);
     model_free(m);
+    clock_source = NULL;
     return good;
 }
 
@@ -159,6 +169,7 @@ static const uint8_t weights[_STEP_MAX] = {
     [STEP_FOLD] = 8,          [STEP_FOLD_END] = 2,   [STEP_FOLD_ALL] = 3, [STEP_PIN] = 4,
     [STEP_UNPIN] = 4,         [STEP_DRAFT_CREATE] = 2, [STEP_DRAFT_WRITE] = 3,
     [STEP_DRAFT_SEAL] = 1,    [STEP_DRAFT_DROP] = 2, [STEP_FLIP] = 2,     [STEP_GUEST_WRITE] = 6,
+    [STEP_FLIP_INSTANT] = 2,  [STEP_HYDRATE] = 4,
     [STEP_GUEST_FLUSH] = 3,   [STEP_DETACH] = 1,     [STEP_PUSH_BEGIN] = 6,
     [STEP_PUSH_WRITE] = 12,   [STEP_PUSH_FLUSH] = 6, [STEP_PUSH_COMMIT] = 3,
     [STEP_PUSH_ABANDON] = 1,  [STEP_SET] = 2,         [STEP_RESTART] = 6,
@@ -233,7 +244,7 @@ static const enum step_kind large[] = {STEP_SYNC,      STEP_FOLD_ALL,   STEP_FOL
                                        STEP_SYNC_BEGIN, STEP_PIN,       STEP_DRAFT_CREATE,
                                        STEP_DRAFT_SEAL, STEP_FLIP,      STEP_GUEST_WRITE,
                                        STEP_GUEST_FLUSH, STEP_DETACH,   STEP_PUSH_BEGIN,
-                                       STEP_PUSH_COMMIT};
+                                       STEP_PUSH_COMMIT, STEP_FLIP_INSTANT, STEP_HYDRATE};
 
 /* The last step crashes at its n-th call, for every n there is. */
 static void crash_everywhere(const struct sequence *q)

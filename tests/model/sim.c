@@ -262,11 +262,10 @@ static ssize_t sim_pwrite(struct io *io, int fd, const void *data, size_t length
         r = write_now(s, i, data, length, offset, dsync);
     if (dsync && r == 0)
         inode_harden_newest(i);
-    if (dsync && r < 0) {
-        s->syncs_failed += !s->dead;
+    if (dsync && r < 0)
         inode_lose(i, before);
-    }
     r = leave(s, r);
+    s->syncs_failed += dsync && r < 0 && !s->dead; /* now it is known */
     return r < 0 ? r : (ssize_t)length;
 }
 

@@ -40,7 +40,7 @@ static struct {
     struct random random;
     uint32_t stay;          /* how often the holder goes on: 0 of 8 times to 7 of 8 */
     uint32_t sleeper, doze; /* one that gets no turn for a while */
-    uint64_t turns, idle;
+    uint64_t turns, idle, turn_ns;
     bool stuck;
     void (*at_turn)(void *);
     void *context;
@@ -131,7 +131,7 @@ static void yield_waiting(void)
 
 UNSEEN static uint64_t now(void)
 {
-    return NS_PER_S + baton.turns * 1000;
+    return NS_PER_S + baton.turns * baton.turn_ns;
 }
 
 UNSEEN static void end_hand(void)
@@ -165,6 +165,7 @@ void baton_begin(uint64_t seed)
 {
     baton.random.state = seed * 2 + 1;
     baton.stay = random_below(&baton.random, 8);
+    baton.turn_ns = (uint64_t[]){1000, NS_PER_MS, 5 * NS_PER_MS}[random_below(&baton.random, 3)];
     baton.sleeper = NOBODY;
     baton.count = baton.live = baton.doze = 0;
     baton.turns = baton.idle = 0;
