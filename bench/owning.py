@@ -140,7 +140,7 @@ def first_reads(args, servers, folder):
     server = servers.start(sock, "nbdkit", "-f", "-r", "-t", "32", "-U", sock, "--filter=delay",
                            "file", image, "rdelay=10ms")
     store = hydrating_store(servers, folder, "first", size, sock)
-    order = random.Random(2).sample(range(0, size // BLOCK, 40), count * args.rounds)
+    order = random.Random(2).sample(range(0, size // BLOCK, 16), count * args.rounds)
     handles = {"slipway": connect(store.uri()), "source": connect(uri(sock))}
     results = {"slipway": [], "source": []}
     for number in range(args.rounds):

@@ -411,12 +411,16 @@ int sync_checkpoint(struct sync *s, unsigned index)
 
 /* ---- commit ---- */
 
+/* The root that follows says that everything is here and drops the maps: the data has to be durable,
+ * the last pages of the maps need not be written (for a big sparse disk they are many). */
 static int commit_initial(struct sync *s)
 {
-    int r = 0;
+    int r = s->engine->failed ? -EIO : 0;
 
     for (unsigned i = 0; r == 0 && !plant(PLANT_INIT_NO_CHECKPOINT) && i < s->disk_count; i++)
-        r = sync_checkpoint(s, i);
+        r = disk_sync_target(s->disks[i].disk);
+    if (r < 0)
+        engine_fail(s->engine);
     return r < 0 ? r : generation_commit_initial(s->engine);
 }
 

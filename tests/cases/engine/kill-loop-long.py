@@ -2,7 +2,7 @@
 # suite: long
 # timeout: 1800
 """The kill loops of owner and hydrating owner for hundreds of kills: a new instant flip, from a
-slow source, whenever everything has been brought."""
+slow source, for each round of kills."""
 
 from case import check, require, work
 from engines import MIB, Engine, Source
