@@ -204,6 +204,8 @@ int owner_prune(struct owner *o)
 {
     int r;
 
+    if (o->engine->failed)
+        return -EIO;
     if (log_is_empty(o->log))
         return 0;
     r = plant(PLANT_PRUNE_NO_PLANES) ? 0 : owner_checkpoint_planes(o);

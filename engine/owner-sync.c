@@ -16,10 +16,16 @@ static int sync_target(void *context)
     return target_sync(&o->disk->target);
 }
 
+/* Never after a failure: the kernel may have dropped the pages that failed, so that the next sync of
+ * the target succeeds without them, and masks would say "here" of what is lost. */
 static int flush_round(struct owner *o)
 {
-    int r = atomic_load(&o->complete) ? 0 : map_checkpoint(o->map, sync_target, o);
+    int r = 0;
 
+    if (o->engine->failed && !plant(PLANT_FLUSH_AFTER_FAILURE))
+        return -EIO;
+    if (!atomic_load(&o->complete))
+        r = map_checkpoint(o->map, sync_target, o);
     /* No page: then it was not called. */
     if (r == 0 && !plant(PLANT_FLUSH_NO_SYNC))
         r = sync_target(o);

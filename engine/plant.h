@@ -46,6 +46,7 @@ enum plant {
     PLANT_FLUSH_NOT_HYDRATED,    /* T12 leaves out pages that only hydration changed */
     PLANT_FLUSH_JOINS_ROUND,     /* T12: acknowledged by a round that had begun before */
     PLANT_FLUSH_FORGETS_FAILURE, /* a failed fdatasync is not latched */
+    PLANT_FLUSH_AFTER_FAILURE,   /* a flush goes on after one that failed */
     PLANT_FUA_ALWAYS_SHORT,      /* T13: a durable write without a durable mask */
     PLANT_CLEAR_BEFORE_WRITE,    /* T11: mask cleared before the guest's bytes are there */
     PLANT_CLEAR_EDGES,           /* T11: a sub-block that is written in part counts as here */

@@ -47,7 +47,7 @@ static int enter(struct sim *s, bool takes_space, enum effect *ret_effect)
         return 0;
     s->calls++;
     land_some(s);
-    if (s->fault == SIM_NO_FAULT || s->calls < s->fault_at || s->hit)
+    if (s->fault == SIM_NO_FAULT || s->fault == SIM_SYNC_EIO || s->calls < s->fault_at || s->hit)
         return 0;
     if (s->fault == SIM_ENOSPC && !takes_space)
         return 0;
@@ -269,6 +269,14 @@ static ssize_t sim_pwrite(struct io *io, int fd, const void *data, size_t length
     return r < 0 ? r : (ssize_t)length;
 }
 
+static int sync_fault(struct sim *s)
+{
+    if (s->fault != SIM_SYNC_EIO || s->quiet || s->hit || ++s->syncs < s->fault_at)
+        return 0;
+    s->hit = true;
+    return -EIO;
+}
+
 static int sim_fdatasync(struct io *io, int fd)
 {
     struct sim *s = sim_of(io);
@@ -277,6 +285,8 @@ static int sim_fdatasync(struct io *io, int fd)
     uint64_t upto = s->writes; /* what completes during the call is not covered */
     int r = enter_plain(s);
 
+    if (r == 0)
+        r = sync_fault(s);
     if (!i)
         return -EBADF;
     if (r < 0) {

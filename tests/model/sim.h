@@ -27,6 +27,7 @@ enum sim_fault {
     SIM_CRASH,  /* the call and every later one fails; then sim_kill() or sim_power_loss() */
     SIM_EIO,    /* one call fails */
     SIM_ENOSPC, /* one call that takes space fails; others: no fault */
+    SIM_SYNC_EIO, /* one fdatasync fails; `at` counts those alone */
 };
 
 /* What a power loss keeps of what was not durable. */

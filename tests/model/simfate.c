@@ -142,7 +142,7 @@ void sim_set_fault(struct sim *s, enum sim_fault fault, unsigned at)
 {
     s->fault = fault;
     s->fault_at = at;
-    s->calls = 0;
+    s->calls = s->syncs = 0;
     s->hit = false;
 }
 

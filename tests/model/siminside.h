@@ -81,7 +81,7 @@ struct sim {
     struct open_file files[256];
     struct shared *shared;
     unsigned boot; /* counts power losses */
-    unsigned syncs_failed;
+    unsigned syncs, syncs_failed;
     unsigned next_inode, calls, fault_at, quiet, store_tear;
     uint32_t landing; /* orphaned writes land once in so many calls */
     enum sim_fault fault;

@@ -115,6 +115,8 @@ static void live(struct world *w)
     sim_set_fault(w->sim, SIM_NO_FAULT, 0);
     if (w->trouble && below(w, 3) == 0)
         sim_set_fault(w->sim, below(w, 2) ? SIM_EIO : SIM_ENOSPC, 1 + below(w, 100));
+    else if (w->trouble && below(w, 2))
+        sim_set_fault(w->sim, SIM_SYNC_EIO, 1 + below(w, 12));
     for (unsigned i = 0; i < actors; i++)
         baton_hand(actor_run, w);
     weave_tally.lives++;
@@ -383,7 +385,7 @@ bool world_run(uint64_t seed, char *why, size_t size)
     baton_begin(seed);
     sim_set_yield(w->sim, baton_yield);
     weave_unseen(sim_io(w->sim));
-    w->trouble = below(w, 8) == 0;
+    w->trouble = below(w, 6) == 0;
     for (unsigned i = 0; i < MEM_DISKS && !w->failure[0]; i++)
         disk_begin(w, i);
     for (unsigned n = 1 + below(w, LIVES_MAX); n > 0 && !w->failure[0]; n--) {
