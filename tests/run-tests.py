@@ -91,19 +91,20 @@ def without_wide_addresses():
     return ["setarch", "-R"] if bits > 28 else []
 
 
-def unit_tests(build, races=False):
-    """The tests meson knows of; those of its suite "long" run only when asked for.  races: those of
-    its suite "tsan", which are for a build with the race detector."""
-    prefix = without_wide_addresses() if races else []
+def unit_tests(build, kind=""):
+    """The tests meson knows of; those of its suite "long" run only when asked for.  kind: of its
+    suite "tsan", which are for a build with the race detector, or "plain", for one without any
+    sanitizer: they ask whether planted bugs are noticed, and that takes many runs."""
+    prefix = without_wide_addresses() if kind == "tsan" else []
     text = subprocess.run(["meson", "introspect", "--tests", str(build)], check=True,
                           stdout=subprocess.PIPE, text=True).stdout
     tests = []
     for entry in json.loads(text):
         suites = {suite.rpartition(":")[2] for suite in entry["suite"]}
-        if ("tsan" in suites) != races:
+        if kind != next((k for k in ("tsan", "plain") if k in suites), ""):
             continue
         suite = next((s for s in ("long", "full") if s in suites), "quick")
-        if races:
+        if kind == "tsan":
             suite = "full"
         tests.append(Test("unit/" + entry["name"], prefix + entry["cmd"], suite,
                           (entry.get("timeout") or 30) * UNIT_TIMEOUT_FACTOR,
@@ -256,8 +257,9 @@ def main():
 
     build = options.build.resolve()
     unit_build = (options.unit_build or options.build).resolve()
-    races = unit_tests(options.races_build.resolve(), True) if options.races_build else []
-    tests = select(unit_tests(unit_build) + races + scenario_tests(build), options.words)
+    races = unit_tests(options.races_build.resolve(), "tsan") if options.races_build else []
+    tests = select(unit_tests(unit_build) + unit_tests(build, "plain") + races +
+                   scenario_tests(build), options.words)
     if options.list:
         for test in tests:
             print(f"{test.suite:6} {test.name}")
