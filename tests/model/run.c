@@ -2,7 +2,7 @@
 /*
  *   model random FIRST COUNT     sequences from seeds FIRST..
  *   model small DEPTH            every sequence of up to DEPTH large steps, a crash at every call
- *   model-planted planted SEEDS  each planted bug (engine/plant.h) must be noticed
+ *   model-planted planted SEEDS [NAME]  each planted bug, or one (engine/plant.h), must be noticed
  * A sequence that fails is made as short as it can be and printed; the exit code is then 1.
  */
 #include "tests/model/model.h"
@@ -175,15 +175,37 @@ static const uint8_t weights[_STEP_MAX] = {
     [STEP_PUSH_ABANDON] = 1,  [STEP_SET] = 2,         [STEP_RESTART] = 6,
 };
 
-static enum step_kind random_kind(struct random *r)
+/* What a sequence is about: rare crashes of one thing are not crowded out by all the others. */
+enum theme {
+    THEME_ALL,
+    THEME_COPIES, /* syncs, folds and flips */
+    THEME_PUSHES, /* ... and pushes instead of pulls */
+    THEME_DRAFTS, /* ... and drafts, and generations that are kept */
+    _THEME_MAX,
+};
+
+static unsigned weight(enum step_kind kind, enum theme theme)
+{
+    bool push = kind >= STEP_PUSH_BEGIN && kind <= STEP_PUSH_ABANDON;
+    bool pull = kind >= STEP_SYNC_BEGIN && kind <= STEP_SYNC;
+    bool draft = (kind >= STEP_DRAFT_CREATE && kind <= STEP_DRAFT_DROP) || kind == STEP_SET;
+
+    if (theme != THEME_ALL && ((push && theme != THEME_PUSHES) ||
+                               (pull && theme == THEME_PUSHES && kind != STEP_SYNC) ||
+                               (draft && theme != THEME_DRAFTS)))
+        return 0;
+    return weights[kind];
+}
+
+static enum step_kind random_kind(struct random *r, enum theme theme)
 {
     unsigned total = 0, pick;
     unsigned kind = 0;
 
     for (unsigned i = 0; i < _STEP_MAX; i++)
-        total += weights[i];
-    for (pick = random_below(r, total); pick >= weights[kind]; kind++)
-        pick -= weights[kind];
+        total += weight(i, theme);
+    for (pick = random_below(r, total); pick >= weight(kind, theme); kind++)
+        pick -= weight(kind, theme);
     return kind;
 }
 
@@ -211,20 +233,57 @@ static void random_fault(struct random *r, struct step *s)
         s->again = 0;
 }
 
+/* What has to happen in this order before a rare crash can show something; the rest is random. */
+struct opening {
+    enum step_kind steps[8];
+    unsigned count;
+    unsigned crash; /* index of the step that crashes half of the time */
+};
+
+static const struct opening openings[] = {
+    [THEME_ALL] = {{STEP_SYNC_BEGIN, STEP_PULL, STEP_SYNC, STEP_SOURCE_WRITE, STEP_SYNC,
+                    STEP_FOLD_ALL}, 6, 1},
+    [THEME_COPIES] = {{STEP_SYNC, STEP_SOURCE_WRITE, STEP_SYNC, STEP_FOLD_BEGIN, STEP_FOLD,
+                       STEP_SOURCE_WRITE, STEP_SYNC, STEP_FOLD_ALL}, 8, 4},
+    [THEME_PUSHES] = {{STEP_PUSH_BEGIN, STEP_PUSH_WRITE, STEP_PUSH_FLUSH, STEP_PUSH_WRITE,
+                       STEP_PUSH_FLUSH, STEP_RESTART, STEP_PUSH_BEGIN, STEP_PUSH_COMMIT}, 8, 3},
+    [THEME_DRAFTS] = {{STEP_SYNC, STEP_SYNC, STEP_DRAFT_CREATE, STEP_DRAFT_WRITE,
+                       STEP_DRAFT_SEAL, STEP_RESTART}, 6, 4},
+};
+
+static void open_with(struct random *r, const struct opening *o, struct sequence *q)
+{
+    bool crash = random_once_in(r, 2);
+
+    for (unsigned i = 0; i < o->count && i < q->count; i++) {
+        struct step *s = &q->steps[i];
+
+        *s = (struct step){.kind = (uint8_t)o->steps[i], .seed = (uint32_t)random_next(r)};
+        s->crash = random_below(r, 2) ? CRASH_POWER : CRASH_KILL;
+        s->loss = (uint8_t)random_below(r, _SIM_LOSS_MAX);
+        s->at = (uint16_t)(1 + random_below(r, 20));
+        if (i == o->crash && crash)
+            s->fault = SIM_CRASH;
+    }
+}
+
 static void random_sequence(uint64_t seed, struct sequence *q)
 {
     struct random r = {seed};
+    enum theme theme = seed % _THEME_MAX;
 
     *q = (struct sequence){.seed = seed, .count = 6 + random_below(&r, STEPS_MAX - 6)};
     for (unsigned i = 0; i < q->count; i++) {
         struct step *s = &q->steps[i];
 
-        s->kind = (uint8_t)random_kind(&r);
+        s->kind = (uint8_t)random_kind(&r, theme);
         s->seed = (uint32_t)random_next(&r);
         random_fault(&r, s);
     }
     if (random_below(&r, 4) > 0) /* most begin where it gets interesting */
         q->steps[0] = (struct step){.kind = STEP_SYNC, .seed = q->steps[0].seed};
+    if (random_below(&r, 2) > 0)
+        open_with(&r, &openings[theme], q);
 }
 
 static int run_random(uint64_t first, uint64_t count)
@@ -355,12 +414,14 @@ static unsigned find_plant(enum plant which, unsigned seeds)
     return status == 0 ? found : 1; /* a crash is a find, too */
 }
 
-static int run_planted(unsigned seeds)
+static int run_planted(unsigned seeds, const char *only)
 {
     unsigned missed = 0;
 
     for (enum plant p = PLANT_NONE + 1; p < PLANT_MAX; p++) {
         fflush(stdout);
+        if (only && strcmp(only, plant_names[p]) != 0)
+            continue;
         if (find_plant(p, seeds))
             continue;
         printf("%-28s was not noticed in %u runs\n", plant_names[p] ? plant_names[p] : "unnamed",
@@ -386,8 +447,8 @@ int main(int argc, char **argv)
     else if (strcmp(what, "small") == 0 && argc == 3)
         result = run_small((unsigned)atoi(argv[2]));
 #ifdef SLIPWAY_PLANTED_BUGS
-    else if (strcmp(what, "planted") == 0 && argc == 3)
-        return run_planted((unsigned)atoi(argv[2]));
+    else if (strcmp(what, "planted") == 0 && (argc == 3 || argc == 4))
+        return run_planted((unsigned)atoi(argv[2]), argv[3]);
 #endif
     printf("%llu runs, %llu steps, %llu crashes, %llu failures, %.1f s\n",
            (unsigned long long)tally.runs, (unsigned long long)tally.steps,
