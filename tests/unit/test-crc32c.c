@@ -34,11 +34,24 @@ static void parts_give_the_same_as_the_whole(void **state)
                          crc32c(0, data, sizeof(data)));
 }
 
+static void tables_give_the_same_as_the_instruction(void **state)
+{
+    uint8_t data[4096];
+
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (uint8_t)(i * i * 7 + i / 256);
+    for (size_t length = 0; length < 64; length++)
+        assert_int_equal(crc32c_by_tables(3, data + length, length),
+                         crc32c(3, data + length, length));
+    assert_int_equal(crc32c_by_tables(0, data, 4096), crc32c(0, data, 4096));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_the_standard),
         cmocka_unit_test(parts_give_the_same_as_the_whole),
+        cmocka_unit_test(tables_give_the_same_as_the_instruction),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
