@@ -443,10 +443,14 @@ int layer_set_state(struct layer *l, uint64_t block, enum block_state state)
     return 0;
 }
 
-/* True when no block of this byte (four states) can be in the set: the common case, skipped fast. */
-static bool byte_uninteresting(uint8_t byte, unsigned state_set)
+#define WORD_BLOCKS 32 /* states in 8 bytes */
+
+/* 32 unchanged blocks beginning with the i-th of a page: the common case, skipped fast. */
+static bool is_unchanged_word(const uint8_t *page, uint64_t i)
 {
-    return byte == 0 && !(state_set & 1);
+    const uint64_t *words = (const uint64_t *)(const void *)page;
+
+    return __atomic_load_n(&words[i / WORD_BLOCKS], __ATOMIC_ACQUIRE) == 0;
 }
 
 uint64_t layer_find(const struct layer *l, uint64_t from, unsigned state_set)
@@ -460,10 +464,9 @@ uint64_t layer_find(const struct layer *l, uint64_t from, unsigned state_set)
 
         if (!page && !(state_set & 1)) {
             b += LAYER_PAGE_BLOCKS - i;
-        } else if (page && i % 4 == 0 &&
-                   byte_uninteresting(__atomic_load_n(&page[i / 4], __ATOMIC_ACQUIRE),
-                                      state_set)) {
-            b += 4;
+        } else if (page && i % WORD_BLOCKS == 0 && !(state_set & 1) &&
+                   is_unchanged_word(page, i)) {
+            b += WORD_BLOCKS;
         } else if (state_set & 1u << layer_state(l, b)) {
             return b;
         } else {
