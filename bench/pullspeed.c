@@ -138,7 +138,7 @@ static const struct reader_ops instant_ops = {
     .has_allocation = instant_has_allocation, .read = instant_read, .pump = instant_pump,
     .poll_fd = instant_poll_fd, .failure = instant_failure};
 
-static int instant_open(const char *uri, const char *bitmap, uint64_t timeout_ns,
+static int instant_open(const char *uri, const char *bitmap, bool allocation, uint64_t timeout_ns,
                         bool (*cancelled)(void *), void *context, struct reader **ret_reader,
                         struct error **err)
 {

@@ -35,8 +35,8 @@ static bool cancelled(void *context)
 static int open_reader(struct failback *f, struct failback_disk *fd, const char *bitmap,
                        struct reader **ret_reader, struct error **err)
 {
-    int r = f->engine->readers->open(fd->source->uri, bitmap, CONNECT_NS, cancelled, f, ret_reader,
-                                     err);
+    int r = f->engine->readers->open(fd->source->uri, bitmap, !bitmap, CONNECT_NS, cancelled, f,
+                                     ret_reader, err);
 
     if (r < 0)
         return error_prefix(err, "disk %s", fd->disk->name), r;

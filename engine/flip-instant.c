@@ -3,7 +3,8 @@
  * What an instant flip is missing (T10.1).  Nothing complete is thrown away: the layer that was being
  * loaded becomes the newest source, with what changed since pending again; without one, a layer of
  * pending blocks alone says what is to be fetched.  It lies on top, so that no older layer is taken
- * for a block that has changed after it.
+ * for a block that has changed after it.  What of that reads as zero is the hydrator's business: to
+ * list it takes the server of a large disk seconds.
  */
 #include "engine/flip.h"
 
@@ -50,8 +51,8 @@ static int open_source(struct flip *f, const struct sync_source *s, struct error
 
     fd->disk = engine_disk(f->engine, s->name);
     f->disk_count++;
-    r = f->engine->readers->open(s->uri, s->bitmap, CONNECT_TIMEOUT_NS, never_cancelled, NULL,
-                                 &fd->reader, err);
+    r = f->engine->readers->open(s->uri, s->bitmap, false, CONNECT_TIMEOUT_NS,
+                                 never_cancelled, NULL, &fd->reader, err);
     if (r < 0)
         return error_prefix(err, "disk %s", s->name), r;
     have = fd->reader->ops->size(fd->reader);
@@ -113,22 +114,6 @@ static bool is_usable(const struct layer *loading)
     return loading && !loading->push;
 }
 
-/* Whole pending blocks inside a zero extent need no source. */
-static int pend_zero(uint64_t offset, uint64_t length, unsigned flags, void *context)
-{
-    struct flip_disk *fd = context;
-    uint64_t end = offset + length == fd->disk->size ? fd->disk->blocks
-                                                     : (offset + length) / BLOCK_SIZE;
-    int r = 0;
-
-    if (!(flags & EXTENT_ZERO))
-        return 0;
-    for (uint64_t b = layer_find(fd->top, div_up(offset, BLOCK_SIZE), 1u << BLOCK_PENDING);
-         r == 0 && b < end; b = layer_find(fd->top, b + 1, 1u << BLOCK_PENDING))
-        r = layer_set_state(fd->top, b, BLOCK_ZERO);
-    return r;
-}
-
 static int make_top(struct flip *f, struct flip_disk *fd)
 {
     struct layer_params params = {.gen = f->engine->cur_gen + 1,
@@ -169,8 +154,6 @@ static int fill_top(struct flip *f, struct flip_disk *fd, bool bitmap, struct er
         else
             r = pend(0, d->size, EXTENT_DIRTY, fd);
     }
-    if (r == 0)
-        r = fd->reader->ops->extents(fd->reader, EXTENT_ZERO, pend_zero, fd, err);
     if (r == 0)
         r = layer_seal_partial(fd->top, f->request->snapshot);
     if (r == 0)

@@ -185,12 +185,18 @@ static void zeros_done(struct hydrator *h)
     hydrate_wake_all_locked(h);
 }
 
-/* Asks about the next part; 0, or -errno of the connection. */
+/* Asks about the next part, from the next missing block on; 0, or -errno of the connection. */
 static int ask_zeros(struct hydrate_link *k)
 {
     struct hydrator *h = k->hydrator;
-    uint64_t length = MIN(ZEROS_ASKED, h->disk->size - h->zero_at);
+    uint64_t missing = map_find(h->owner->map, h->zero_at / BLOCK_SIZE), length;
 
+    if (missing == h->disk->blocks) {
+        zeros_done(h);
+        return 0;
+    }
+    h->zero_at = MAX(h->zero_at, missing * BLOCK_SIZE);
+    length = MIN(ZEROS_ASKED, h->disk->size - h->zero_at);
     k->query = (struct reader_query){.op.done = zeros_told, .fn = note_zero, .context = k};
     k->zero_end = h->zero_at;
     k->zero_count = 0;

@@ -149,7 +149,7 @@ static int open_reader(struct hydrate_link *k, const char *uri, struct error **e
 {
     struct hydrator *h = k->hydrator;
     uint64_t timeout = MIN(h->options.wait_ns, OPEN_TIMEOUT_NS);
-    int r = h->options.readers->open(uri, NULL, timeout, open_cancelled, k, &k->reader, err);
+    int r = h->options.readers->open(uri, NULL, true, timeout, open_cancelled, k, &k->reader, err);
 
     if (r == 0)
         r = check_size(k, uri, err);

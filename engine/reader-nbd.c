@@ -198,14 +198,19 @@ static int learn(struct reader_nbd *n, const char *uri, const char *bitmap, stru
     return n->bitmap ? 0 : error_set_errno(err, ENOMEM, "cannot read %s", uri);
 }
 
-static int nbd_reader_open(const char *uri, const char *bitmap, uint64_t timeout_ns,
+static int nbd_reader_open(const char *uri, const char *bitmap, bool allocation, uint64_t timeout_ns,
                            bool (*cancelled)(void *), void *context, struct reader **ret_reader,
                            struct error **err)
 {
-    const char *const contexts[] = {LIBNBD_CONTEXT_BASE_ALLOCATION, bitmap, NULL};
+    const char *contexts[3] = {NULL};
+    unsigned count = 0;
     struct reader_nbd *n = calloc(1, sizeof(*n));
     int r;
 
+    if (allocation)
+        contexts[count++] = LIBNBD_CONTEXT_BASE_ALLOCATION;
+    if (bitmap)
+        contexts[count++] = bitmap;
     if (!n)
         return error_set_errno(err, ENOMEM, "cannot read %s", uri);
     n->reader.ops = &nbd_ops;

@@ -36,7 +36,8 @@ struct reader_query {
 struct reader_ops {
     void (*close)(struct reader *reader);
     uint64_t (*size)(struct reader *reader);
-    /* Extents of the whole disk.  what: EXTENT_ZERO (allocation) or EXTENT_DIRTY (the bitmap). */
+    /* Extents of the whole disk.  what: EXTENT_ZERO (allocation; without it nothing is zero) or
+     * EXTENT_DIRTY (the bitmap); it was asked for when the reader was opened. */
     int (*extents)(struct reader *reader, unsigned what, extent_fn *fn, void *context,
                    struct error **err);
     bool (*has_allocation)(struct reader *reader);
@@ -63,10 +64,12 @@ struct reader {
 
 /*
  * Opens readers for one sync: the engine is given one of these per disk.
- * bitmap: meta context that must be there, or NULL.  cancelled() is asked while waiting.
+ * bitmap: meta context that must be there, or NULL.  allocation: is EXTENT_ZERO asked for, too?  A
+ * server works out all that was agreed on for every question, and the allocation of a large disk
+ * takes it seconds.  cancelled() is asked while waiting.
  */
 struct reader_factory {
-    int (*open)(const char *uri, const char *bitmap, uint64_t timeout_ns,
+    int (*open)(const char *uri, const char *bitmap, bool allocation, uint64_t timeout_ns,
                 bool (*cancelled)(void *), void *context, struct reader **ret_reader,
                 struct error **err);
 };

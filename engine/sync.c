@@ -64,8 +64,8 @@ static int open_disk(struct sync *s, const struct sync_source *source, struct er
     sd->uri = str_dup(source->uri);
     sd->bitmap = str_dup(bitmap);
     s->disk_count++;
-    r = s->engine->readers->open(sd->uri, sd->bitmap, CONNECT_TIMEOUT_NS, sync_cancelled, s,
-                                 &sd->reader, err);
+    r = s->engine->readers->open(sd->uri, sd->bitmap, true, CONNECT_TIMEOUT_NS,
+                                 sync_cancelled, s, &sd->reader, err);
     if (r < 0)
         return error_prefix(err, "disk %s", source->name), r;
     return check_size(sd, err);

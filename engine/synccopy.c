@@ -67,8 +67,8 @@ static void *worker_run(void *context)
     pthread_setname_np(pthread_self(), "pull");
     /* More connections make it faster; a server that allows only one is no failure. */
     if (!reader)
-        r = c->sync->engine->readers->open(c->sd->uri, NULL, 30 * NS_PER_S, connect_given_up, c,
-                                           &reader, NULL);
+        r = c->sync->engine->readers->open(c->sd->uri, NULL, false, 30 * NS_PER_S, connect_given_up,
+                                           c, &reader, NULL);
     if (r == 0)
         r = pull_all(&c->sd->pull, reader);
     if (r == PULL_DONE && w->first)

@@ -389,7 +389,8 @@ static int open_source(struct verifier *v, unsigned i, struct error **err)
     for (unsigned k = 0; k < i; k++)
         if (v->disks[k].disk == c->disk)
             return error_set(err, EINVAL, "disk '%s' is named twice", s->name);
-    r = v->engine->readers->open(s->uri, NULL, CONNECT_NS, given_up, v->verify, &c->reader, err);
+    r = v->engine->readers->open(s->uri, NULL, true, CONNECT_NS, given_up, v->verify, &c->reader,
+                                 err);
     if (r < 0)
         return error_prefix(err, "disk %s", s->name), r;
     if (c->reader->ops->size(c->reader) != c->disk->size)

@@ -316,7 +316,7 @@ static const struct reader_ops reader_ops = {
     .failure = read_failure,
 };
 
-static int read_open(const char *uri, const char *bitmap, uint64_t timeout_ns,
+static int read_open(const char *uri, const char *bitmap, bool allocation, uint64_t timeout_ns,
                      bool (*cancelled)(void *), void *context, struct reader **ret_reader,
                      struct error **err)
 {
@@ -324,7 +324,8 @@ static int read_open(const char *uri, const char *bitmap, uint64_t timeout_ns,
     unsigned disk;
 
     if (!str_starts(uri, "dest:"))
-        return memsource_readers.open(uri, bitmap, timeout_ns, cancelled, context, ret_reader, err);
+        return memsource_readers.open(uri, bitmap, allocation, timeout_ns, cancelled, context,
+                                      ret_reader, err);
     if (find(uri, &disk, err) < 0)
         return -ECONNREFUSED;
     if (bitmap && strcmp(bitmap, "changed") != 0)

@@ -208,7 +208,7 @@ static const struct reader_ops mem_ops = {
     .failure = mem_failure,
 };
 
-static int mem_open(const char *uri, const char *bitmap, uint64_t timeout_ns,
+static int mem_open(const char *uri, const char *bitmap, bool allocation, uint64_t timeout_ns,
                     bool (*cancelled)(void *), void *context, struct reader **ret_reader,
                     struct error **err)
 {

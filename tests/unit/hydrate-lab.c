@@ -215,7 +215,7 @@ static const struct reader_ops lab_ops = {
     .failure = lab_failure,
 };
 
-static int lab_open(const char *uri, const char *bitmap, uint64_t timeout_ns,
+static int lab_open(const char *uri, const char *bitmap, bool allocation, uint64_t timeout_ns,
                     bool (*cancelled)(void *), void *context, struct reader **ret_reader,
                     struct error **err)
 {

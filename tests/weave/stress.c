@@ -174,7 +174,7 @@ static const struct reader_ops source_ops = {
     .failure = source_failure,
 };
 
-static int source_open(const char *uri, const char *bitmap, uint64_t timeout_ns,
+static int source_open(const char *uri, const char *bitmap, bool allocation, uint64_t timeout_ns,
                        bool (*cancelled)(void *), void *context, struct reader **ret_reader,
                        struct error **err)
 {
