@@ -117,6 +117,7 @@ static int write_header(struct layer *l, enum layer_phase phase)
 
 static int write_pages(struct layer *l)
 {
+    bool unborn = l->header.seq[0] == 0; /* without a header nobody takes the layer up */
     int r = 0;
 
     for (uint32_t i = 0; r == 0 && i < l->page_count; i++) {
@@ -125,7 +126,8 @@ static int write_pages(struct layer *l)
         if (!atomic_exchange(&l->dirty[i], false))
             continue;
         memcpy(copy, l->pages[i], PAGE_PAYLOAD);
-        r = pagefile_write(&l->states, i, copy);
+        r = unborn && l->states.seq[i] == 0 ? pagefile_write_settled(&l->states, i, copy)
+                                            : pagefile_write(&l->states, i, copy);
         if (r < 0)
             atomic_store(&l->dirty[i], true);
     }

@@ -120,7 +120,8 @@ int map_create(struct io *io, const char *path, const char *folder, uint64_t epo
 }
 
 int map_create_over(struct io *io, const char *path, uint64_t epoch, uint64_t blocks,
-                    uint32_t more, _Atomic uint16_t *missing, struct map **ret_map)
+                    uint32_t more, _Atomic uint16_t *missing, uint64_t missing_blocks,
+                    struct map **ret_map)
 {
     struct map *m = map_alloc_over(io, blocks, missing);
     int r = m ? map_attach(m, path, IO_CREATE, epoch) : -ENOMEM;
@@ -135,7 +136,7 @@ int map_create_over(struct io *io, const char *path, uint64_t epoch, uint64_t bl
         map_free(m);
         return r;
     }
-    count_missing(m);
+    m->missing_blocks = missing_blocks;
     *ret_map = m;
     return 0;
 }

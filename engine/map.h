@@ -54,9 +54,11 @@ void map_free(struct map *map); /* closes; NULL is fine */
  * Owner mode: a file for the masks in `missing` (borrowed, filled by the caller) and `more` page
  * pairs behind them, all of it allocated.  No page is written: each means what the masks are now.
  * missing NULL: nothing is, and there are no masks; only the pairs behind them are used.
+ * missing_blocks: how many masks have a bit set, which the caller knows without looking at them all.
  */
 int map_create_over(struct io *io, const char *path, uint64_t epoch, uint64_t blocks,
-                    uint32_t more, _Atomic uint16_t *missing, struct map **ret_map);
+                    uint32_t more, _Atomic uint16_t *missing, uint64_t missing_blocks,
+                    struct map **ret_map);
 
 /*
  * The file of an epoch that goes on.  `missing` holds what the epoch began with; adopt: it holds

@@ -9,61 +9,80 @@
 
 /* ---- masks an epoch begins with ---- */
 
-static void fill_all(const struct disk *d, _Atomic uint16_t *missing)
+/* Each returns how many masks it made nonzero that were zero: a look at all of them afterwards takes
+ * a large disk longer than this. */
+static uint64_t fill_all(const struct disk *d, _Atomic uint16_t *missing)
 {
     memset((void *)(uintptr_t)missing, 0xff, d->blocks * sizeof(*missing));
     missing[d->blocks - 1] = owner_block_mask(d, d->blocks - 1);
+    return d->blocks;
 }
 
-static void fill_from_layer(const struct disk *d, const struct layer *l,
-                            _Atomic uint16_t *missing)
+static uint64_t fill_from_layer(const struct disk *d, const struct layer *l,
+                                _Atomic uint16_t *missing)
 {
+    uint64_t count = 0;
+
     for (uint64_t b = layer_find(l, 0, LAYER_IN_SET); b < d->blocks;
-         b = layer_find(l, b + 1, LAYER_IN_SET))
+         b = layer_find(l, b + 1, LAYER_IN_SET)) {
+        count += atomic_load_explicit(&missing[b], memory_order_relaxed) == 0;
         atomic_store_explicit(&missing[b], owner_block_mask(d, b), memory_order_relaxed);
+    }
+    return count;
 }
 
 /* What a page that was never written means; `missing` is zero before. */
-static void fill_began(const struct owner *o, bool all_missing, _Atomic uint16_t *missing)
+static uint64_t fill_began(const struct owner *o, bool all_missing, _Atomic uint16_t *missing)
 {
+    uint64_t count = 0;
+
     if (all_missing)
-        fill_all(o->disk, missing);
-    for (unsigned i = 0; !all_missing && i < o->layer_count; i++)
-        fill_from_layer(o->disk, o->layers[i], missing);
+        return fill_all(o->disk, missing);
+    for (unsigned i = 0; i < o->layer_count; i++)
+        count += fill_from_layer(o->disk, o->layers[i], missing);
+    return count;
 }
 
 /* INIT: what was missing, and what changed since. */
-static void fill_from_initial(const struct owner *o, const struct owner_begin *b)
+static uint64_t fill_from_initial(const struct owner *o, const struct owner_begin *b)
 {
+    uint64_t count = 0;
+
     for (uint64_t k = 0; k < o->disk->blocks; k++) {
         uint16_t all = owner_block_mask(o->disk, k), mask = all;
 
         if (!b->changed || !(b->changed[k / 64] >> k % 64 & 1))
             mask = atomic_load(&b->initial->missing[k]) & all;
-        atomic_store_explicit(&o->live->missing[k], mask, memory_order_relaxed);
+        if (mask)
+            atomic_store_explicit(&o->live->missing[k], mask, memory_order_relaxed);
+        count += mask != 0;
     }
+    return count;
 }
 
-static void fill_from_previous(const struct owner *o, const struct owner_begin *b)
+static uint64_t fill_from_previous(const struct owner *o, const struct owner_begin *b)
 {
     const struct owner *p = b->previous;
+    uint64_t count = 0;
 
-    for (uint64_t k = 0; k < o->disk->blocks; k++)
-        if (!atomic_load(&p->complete))
-            o->live->missing[k] = atomic_load(&p->map->missing[k]);
+    for (uint64_t k = 0; k < o->disk->blocks && !atomic_load(&p->complete); k++) {
+        uint16_t mask = atomic_load(&p->map->missing[k]);
+
+        if (mask)
+            o->live->missing[k] = mask;
+        count += mask != 0;
+    }
     for (unsigned i = 0; i < o->layer_count; i++)
         if (o->layers[i]->local && (p->layer_count == 0 || o->layers[i]->gen > p->layers[0]->gen))
-            fill_from_layer(o->disk, o->layers[i], o->live->missing);
+            count += fill_from_layer(o->disk, o->layers[i], o->live->missing);
+    return count;
 }
 
-static void fill_masks(const struct owner *o, const struct owner_begin *b)
+static uint64_t fill_masks(const struct owner *o, const struct owner_begin *b)
 {
     if (b->previous)
-        fill_from_previous(o, b);
-    else if (b->initial)
-        fill_from_initial(o, b);
-    else
-        fill_began(o, false, o->live->missing);
+        return fill_from_previous(o, b);
+    return b->initial ? fill_from_initial(o, b) : fill_began(o, false, o->live->missing);
 }
 
 /* ---- what is dirty from the beginning: changes that are ours, not the source's ---- */
@@ -127,6 +146,7 @@ static int create_files(struct owner *o, const struct owner_begin *b)
     _cleanup_free_ char *map_path = disk_map_path(d, b->epoch);
     _cleanup_free_ char *log_path = owner_log_path(d, b->epoch);
     _cleanup_free_ char *live_path = owner_live_path(o->engine, d, b->epoch);
+    uint64_t missing = 0;
     int r;
 
     io->ops->unlink(io, map_path); /* of an attempt that did not reach its root */
@@ -135,10 +155,10 @@ static int create_files(struct owner *o, const struct owner_begin *b)
     if (r < 0)
         return r;
     if (!here)
-        fill_masks(o, b);
+        missing = fill_masks(o, b);
     atomic_store(&o->complete, here);
     r = map_create_over(io, map_path, b->epoch, d->blocks, owner_plane_pages(d),
-                        here ? NULL : o->live->missing, &o->map);
+                        here ? NULL : o->live->missing, missing, &o->map);
     if (r == 0)
         r = owner_planes_attach(o, b->epoch);
     if (r == 0)

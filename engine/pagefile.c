@@ -105,14 +105,10 @@ int pagefile_inspect(const struct pagefile *pf, uint32_t index, enum slot_health
     return r;
 }
 
-int pagefile_write(struct pagefile *pf, uint32_t index, const uint8_t payload[PAGE_PAYLOAD])
+static void fill_slot(const struct pagefile *pf, uint32_t index, uint32_t seq,
+                      const uint8_t payload[PAGE_PAYLOAD], uint8_t slot[META_PAGE])
 {
-    _Alignas(META_PAGE) uint8_t slot[META_PAGE] = {0};
-    uint32_t seq = pf->seq[index] + 1;
-    int r;
-
-    if (plant(PLANT_PAGE_SAME_SLOT) && seq > 1)
-        seq++;
+    memset(slot, 0, PAGE_HEADER);
     put_u32(slot, PAGE_MAGIC);
     put_u64(slot + 8, seq);
     put_u32(slot + 16, index);
@@ -120,11 +116,37 @@ int pagefile_write(struct pagefile *pf, uint32_t index, const uint8_t payload[PA
     put_u64(slot + 24, pf->epoch);
     memcpy(slot + PAGE_HEADER, payload, PAGE_PAYLOAD);
     put_u32(slot + 4, crc32c(0, slot, META_PAGE));
+}
+
+int pagefile_write(struct pagefile *pf, uint32_t index, const uint8_t payload[PAGE_PAYLOAD])
+{
+    uint8_t slot[META_PAGE];
+    uint32_t seq = pf->seq[index] + 1;
+    int r;
+
+    if (plant(PLANT_PAGE_SAME_SLOT) && seq > 1)
+        seq++;
+    fill_slot(pf, index, seq, payload, slot);
     r = io_write(pf->io, pf->fd, slot, META_PAGE, slot_offset(pf, index, seq), false);
     if (r < 0)
         return r;
     pf->seq[index] = seq;
     set_single(pf, index, true);
+    return 0;
+}
+
+int pagefile_write_settled(struct pagefile *pf, uint32_t index, const uint8_t payload[PAGE_PAYLOAD])
+{
+    uint8_t slots[2][META_PAGE];
+    int r;
+
+    fill_slot(pf, index, 2, payload, slots[0]);
+    fill_slot(pf, index, 1, payload, slots[1]);
+    r = io_write(pf->io, pf->fd, slots, sizeof(slots), slot_offset(pf, index, 0), false);
+    if (r < 0)
+        return r;
+    pf->seq[index] = 2;
+    set_single(pf, index, false);
     return 0;
 }
 
