@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/pagefile.h"
 
+#include <errno.h>
+
 #include "base/iszero.h"
 #include "engine/crc32c.h"
 #include "engine/plant.h"
@@ -65,11 +67,42 @@ static void set_single(struct pagefile *pf, uint32_t index, bool single)
     pf->any_single |= single;
 }
 
+/* Nobody wrote the page: a look at the pages of a large disk one by one takes seconds. */
+static bool is_hole(struct pagefile *pf, uint32_t index)
+{
+    uint64_t from = slot_offset(pf, index, 0), end = from + 2 * META_PAGE, size, data, data_end;
+    int r;
+
+    if (from >= pf->hole_at && from < pf->data_end)
+        return end <= pf->hole_end;
+    if (pf->io->ops->size(pf->io, pf->fd, &size) < 0 || end > size)
+        return false; /* reading it will say what is wrong */
+    r = pf->io->ops->seek(pf->io, pf->fd, from, size, &data, &data_end);
+    if (r < 0 && r != -ENXIO)
+        return false;
+    pf->hole_at = from;
+    pf->hole_end = r < 0 ? size : data;
+    pf->data_end = r < 0 ? size : data_end;
+    return end <= pf->hole_end;
+}
+
+static void forget_hole(struct pagefile *pf)
+{
+    pf->hole_at = pf->hole_end = pf->data_end = 0;
+}
+
 int pagefile_read(struct pagefile *pf, uint32_t index, uint8_t payload[PAGE_PAYLOAD])
 {
     uint8_t slots[2][META_PAGE];
     uint32_t best = 0, good = 0;
-    int r = io_read(pf->io, pf->fd, slots, sizeof(slots), slot_offset(pf, index, 0));
+    int r;
+
+    if (is_hole(pf, index)) {
+        pf->seq[index] = 0;
+        set_single(pf, index, false);
+        return 0;
+    }
+    r = io_read(pf->io, pf->fd, slots, sizeof(slots), slot_offset(pf, index, 0));
 
     if (r < 0)
         return r;
@@ -127,6 +160,7 @@ int pagefile_write(struct pagefile *pf, uint32_t index, const uint8_t payload[PA
     if (plant(PLANT_PAGE_SAME_SLOT) && seq > 1)
         seq++;
     fill_slot(pf, index, seq, payload, slot);
+    forget_hole(pf);
     r = io_write(pf->io, pf->fd, slot, META_PAGE, slot_offset(pf, index, seq), false);
     if (r < 0)
         return r;
@@ -142,6 +176,7 @@ int pagefile_write_settled(struct pagefile *pf, uint32_t index, const uint8_t pa
 
     fill_slot(pf, index, 2, payload, slots[0]);
     fill_slot(pf, index, 1, payload, slots[1]);
+    forget_hole(pf);
     r = io_write(pf->io, pf->fd, slots, sizeof(slots), slot_offset(pf, index, 0), false);
     if (r < 0)
         return r;

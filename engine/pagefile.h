@@ -27,6 +27,8 @@ struct pagefile {
     uint32_t *seq;   /* per page: number of the valid slot, 0: none; parity picks the slot */
     uint8_t *single; /* per page: only the valid slot says what it says */
     bool any_single;
+    uint64_t hole_at, hole_end, data_end; /* bytes: what the file system told last; data_end: of the
+                                             data behind the hole */
 };
 
 /* fd stays the caller's.  -ENOMEM. */
