@@ -321,7 +321,7 @@ static void init_state(struct hydrator *h, const struct hydrator_options *option
     h->state = options->uri ? SOURCE_CONNECTING : SOURCE_NONE;
     h->since_ns = clock_now_ns();
     pace_init(&h->pace, h->link_count * HYDRATE_BACKGROUND);
-    pthread_mutex_init(&h->lock, NULL);
+    lock_init_short(&h->lock);
     lock_cond_init(&h->left);
 }
 

@@ -23,6 +23,16 @@ void lock_release(pthread_mutex_t *m)
     pthread_mutex_unlock(m);
 }
 
+void lock_init_short(pthread_mutex_t *mutex)
+{
+    pthread_mutexattr_t attributes;
+
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutex_init(mutex, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+}
+
 void lock_cond_init(pthread_cond_t *cond)
 {
     pthread_condattr_t attr;

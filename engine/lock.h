@@ -23,6 +23,10 @@ void lock_release(pthread_mutex_t *mutex);
 int lock_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t until_ns);
 void lock_wake(pthread_cond_t *cond);
 
+/* A mutex held only for moments: who finds it taken spins before it sleeps, so that a thread woken
+ * under it does not go to sleep again at once. */
+void lock_init_short(pthread_mutex_t *mutex);
+
 /* A condition whose waits lock_wait() may limit in time. */
 void lock_cond_init(pthread_cond_t *cond);
 
