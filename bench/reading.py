@@ -70,7 +70,7 @@ def layered_reads(args, servers, folder):
     layers = len(store.status()["disks"][0]["layers"])
     peer, flat = os.path.join(folder, "flat.sock"), os.path.join(folder, "flat.raw")
     run("qemu-img", "convert", "-t", "none", "-O", "raw", "-S", "0", image, flat)
-    # Nothing of either was written through the page cache: it is filled by reading, in the same way.
+    # Neither was written through the page cache: both get there by reading, in the same way.
     for path in [flat, store.target] + glob.glob(os.path.join(store.path, "sda", "L*.data")):
         run("cat", path, stdout=subprocess.DEVNULL)
     server = servers.start(peer, "nbdkit", "-f", "-t", "64", "-U", peer, "file", flat)

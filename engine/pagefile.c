@@ -169,7 +169,8 @@ int pagefile_write(struct pagefile *pf, uint32_t index, const uint8_t payload[PA
     return 0;
 }
 
-int pagefile_write_settled(struct pagefile *pf, uint32_t index, const uint8_t payload[PAGE_PAYLOAD])
+int pagefile_write_settled(struct pagefile *pf, uint32_t index,
+                           const uint8_t payload[PAGE_PAYLOAD])
 {
     uint8_t slots[2][META_PAGE];
     int r;

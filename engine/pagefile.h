@@ -55,7 +55,8 @@ int pagefile_write(struct pagefile *pf, uint32_t index, const uint8_t payload[PA
 
 /* Writes both slots of a page that was never written, for a file that nobody takes up before it is
  * durable as a whole: what pagefile_settle() would make of it, in one piece. */
-int pagefile_write_settled(struct pagefile *pf, uint32_t index, const uint8_t payload[PAGE_PAYLOAD]);
+int pagefile_write_settled(struct pagefile *pf, uint32_t index,
+                           const uint8_t payload[PAGE_PAYLOAD]);
 
 /* Bytes a file with this many pairs takes. */
 static inline uint64_t pagefile_bytes(uint32_t pairs)

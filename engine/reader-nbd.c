@@ -198,9 +198,9 @@ static int learn(struct reader_nbd *n, const char *uri, const char *bitmap, stru
     return n->bitmap ? 0 : error_set_errno(err, ENOMEM, "cannot read %s", uri);
 }
 
-static int nbd_reader_open(const char *uri, const char *bitmap, bool allocation, uint64_t timeout_ns,
-                           bool (*cancelled)(void *), void *context, struct reader **ret_reader,
-                           struct error **err)
+static int nbd_reader_open(const char *uri, const char *bitmap, bool allocation,
+                           uint64_t timeout_ns, bool (*cancelled)(void *), void *context,
+                           struct reader **ret_reader, struct error **err)
 {
     const char *contexts[3] = {NULL};
     unsigned count = 0;
