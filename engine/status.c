@@ -218,7 +218,10 @@ static void add_room_locked(const struct engine *e, json_t *j)
     json_object_set_new(j, "pins", pins_json_locked(e));
     json_object_set_new(j, "layer_bytes", json_integer((json_int_t)room_layer_bytes_locked(e)));
     json_object_set_new(j, "fold_pending",
-                        json_boolean(e->folding || fold_is_possible_locked(e)));
+                        json_boolean(e->fold_error == 0 &&
+                                     (e->folding || fold_is_possible_locked(e))));
+    json_object_set_new(j, "fold_error", e->fold_error < 0 ? json_string(strerror(-e->fold_error))
+                                                           : json_null());
     json_object_set_new(j, "revoked", json_integer((json_int_t)e->revoked_count));
     json_object_set_new(j, "revoked_generation",
                         e->revoked_count ? json_integer((json_int_t)e->revoked_gen) : json_null());
