@@ -76,17 +76,18 @@
  *                                                     exported as <name>/<disk>.  Up to 16 at a time; over
  *                                                     an owner one, while no client uses its disks
  * draft-list   -                                      {drafts: [...]} as in the status object
- * draft-seal   name                                   {generation}; the draft becomes the next generation,
- *                                                     and the mirror follows its source no longer.
+ * draft-seal   name, token?                           {generation, already}; the draft becomes the next
+ *                                                     generation, the mirror follows its source no longer.
  *                                                     EPERM (it stays) when it is not over the latest
  *                                                     one, EBUSY (it stays) while a sync runs
  * draft-drop   name                                   {}
  * load-begin   snapshot?                              {snapshot, initial: bool, resumed: bool, exports}
  *                                                     opens a push: NBD clients write <disk>+load (load.h);
  *                                                     the same snapshot again goes on with an interrupted one
- * load-commit  grace_s?: N                            {generation, snapshot, passes: [{disk, bytes (received),
- *                                                     written_bytes, zero_bytes, same_bytes}]}; waits grace_s
- *                                                     (default 5) for connections to leave; phase "seal"
+ * load-commit  grace_s?: N, snapshot?                 {generation, snapshot, already, passes: [{disk, bytes
+ *                                                     (received), written_bytes, zero_bytes, same_bytes}]};
+ *                                                     waits grace_s (default 5) for connections to leave;
+ *                                                     phase "seal"; already: `snapshot` was committed before
  * load-abandon grace_s?: N                            {}; also what an engine that ended left of a push
  * stop         -                                      {}; the engine process ends
  */

@@ -23,15 +23,19 @@ int draft_check_owner_locked(const struct engine *e, uint64_t gen, struct error 
 /* The snapshot stays: it is where the missing blocks come from. */
 static int root_seal(struct super *s, void *context)
 {
+    const struct draft *dr = context;
+
     s->cur_gen++;
     s->flags |= SUPER_LOCAL_CHANGES;
+    if (dr->token)
+        memcpy(s->token, dr->token, sizeof(s->token));
     return 0;
 }
 
 int draft_commit_owner(struct draft *dr, uint64_t *ret_generation, struct error **err)
 {
     struct engine *e = dr->engine;
-    int r = owner_add_layers(e, dr->layers, root_seal, NULL, err);
+    int r = owner_add_layers(e, dr->layers, root_seal, dr, err);
 
     if (r < 0)
         return r;

@@ -245,9 +245,13 @@ static int make_durable(struct draft *dr)
 
 static int root_seal(struct super *s, void *context)
 {
+    const struct draft *dr = context;
+
     s->cur_gen++;
     s->flags |= SUPER_LOCAL_CHANGES;
-    snprintf(s->snapshot, sizeof(s->snapshot), "draft %.48s", (const char *)context);
+    snprintf(s->snapshot, sizeof(s->snapshot), "draft %.48s", dr->name);
+    if (dr->token)
+        memcpy(s->token, dr->token, sizeof(s->token));
     for (unsigned i = 0; i < s->disk_count; i++) {
         if (s->disks[i].layer_count >= LAYERS_MAX)
             return -EBUSY;
@@ -314,7 +318,7 @@ static int commit(struct draft *dr, uint64_t *ret_generation, struct error **err
 
     if (!dr->base)
         return draft_commit_owner(dr, ret_generation, err);
-    r = superfile_update(&e->super, root_seal, dr->name);
+    r = superfile_update(&e->super, root_seal, dr);
     if (r < 0) {
         engine_fail(e);
         return error_set_errno(err, -r, "the superblock could not be written");
@@ -369,7 +373,8 @@ static int seal_alone(struct draft *dr, uint64_t *ret_generation, bool *ret_stay
                      *ret_stays ? "it stays" : "it was dropped, the disks are as before");
 }
 
-int draft_seal(struct engine *e, const char *name, uint64_t *ret_generation, struct error **err)
+int draft_seal(struct engine *e, const char *name, const uint8_t *token,
+               uint64_t *ret_generation, struct error **err)
 {
     struct draft *dr = NULL;
     bool stays = true;
@@ -377,6 +382,7 @@ int draft_seal(struct engine *e, const char *name, uint64_t *ret_generation, str
 
     if (r < 0)
         return r;
+    dr->token = token;
     r = check_latest(dr, err);
     if (r == 0) {
         r = make_durable(dr);

@@ -39,6 +39,7 @@ struct draft {
     enum draft_state state;    /* guarded by engine->lock */
     uint64_t gen;              /* the generation it is over */
     int64_t created_s;         /* Unix time */
+    const uint8_t *token;      /* of the seal under way: 16 bytes, or NULL */
     struct view *base;         /* NULL: over the owner */
     unsigned users;            /* open exports; guarded by engine->lock */
     struct layer *layers[DISKS_MAX]; /* by disk index */
@@ -56,10 +57,10 @@ int draft_create(struct engine *engine, const char *name, uint64_t gen, uint64_t
  * Commits the draft for all disks by one root (T6, T7) and gives back the new generation's number.
  * ENOENT: no such draft; EBUSY: still open by clients after 5 s, or a sync is running; EPERM: it is
  * not over the latest generation; ENOSPC.  The draft stays after these, and is gone after any other
- * failure.
+ * failure.  token: 16 bytes that the root keeps from then on, or NULL.
  */
-int draft_seal(struct engine *engine, const char *name, uint64_t *ret_generation,
-               struct error **err);
+int draft_seal(struct engine *engine, const char *name, const uint8_t *token,
+               uint64_t *ret_generation, struct error **err);
 
 /* Forgets the draft and removes its files.  ENOENT and EBUSY (clients) as draft_seal. */
 int draft_drop(struct engine *engine, const char *name, struct error **err);

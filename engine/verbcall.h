@@ -34,6 +34,10 @@ int need_name(const struct call *call, const char **ret_name, struct error **err
 /* The argument "generation"; NO_GENERATION when it is not given, EINVAL when it is negative. */
 int generation_arg(const struct call *call, uint64_t *ret_generation, struct error **err);
 
+/* The argument "token" as roots keep it: in `token`, and *ret_token points there, or NULL without
+ * one.  true: the root says that the command took effect already. */
+bool token_done(const struct call *call, uint8_t token[16], const uint8_t **ret_token);
+
 /* The argument "grace_s" in ns. */
 uint64_t grace_arg(const struct call *call, uint64_t fallback_s);
 

@@ -20,14 +20,17 @@ static int verb_draft_create(struct call *c, json_t **ret_result, struct error *
 
 static int verb_draft_seal(struct call *c, json_t **ret_result, struct error **err)
 {
+    uint8_t token[16];
+    const uint8_t *given;
+    bool already = token_done(c, token, &given);
     const char *name;
-    uint64_t gen;
+    uint64_t gen = c->engine->cur_gen;
     int r = need_name(c, &name, err);
 
+    if (r == 0 && !already)
+        r = draft_seal(c->engine, name, given, &gen, err);
     if (r == 0)
-        r = draft_seal(c->engine, name, &gen, err);
-    if (r == 0)
-        *ret_result = json_pack("{s:I}", "generation", (json_int_t)gen);
+        *ret_result = json_pack("{s:I, s:b}", "generation", (json_int_t)gen, "already", already);
     return r;
 }
 
@@ -55,7 +58,7 @@ static int verb_draft_list(struct call *c, json_t **ret_result, struct error **e
 const struct verb verbs_draft[] = {
     {"draft-create", verb_draft_create, " name generation "},
     {"draft-list", verb_draft_list, " "},
-    {"draft-seal", verb_draft_seal, " name "},
+    {"draft-seal", verb_draft_seal, " name token "},
     {"draft-drop", verb_draft_drop, " name "},
     {0},
 };

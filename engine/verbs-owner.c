@@ -8,22 +8,6 @@
 #include "engine/sourcefile.h"
 #include "engine/verbcall.h"
 
-_Static_assert(DIGEST_SIZE == 16, "a token in the superblock is a digest of the text");
-
-/* The token of this call, if it has one; true: the root says that it took effect already. */
-static bool token_done(const struct call *c, uint8_t token[16], const uint8_t **ret_token)
-{
-    const char *text = text_arg(c, "token");
-    struct super root = superfile_get(&c->engine->super);
-
-    *ret_token = NULL;
-    if (!text)
-        return false;
-    digest_block(text, strlen(text), token);
-    *ret_token = token;
-    return memcmp(root.token, token, sizeof(root.token)) == 0;
-}
-
 static json_t *mode_json(const struct engine *e, bool already)
 {
     return json_pack("{s:s, s:I, s:b}", "mode", store_mode_name(e->mode), "generation",

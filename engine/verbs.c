@@ -30,6 +30,21 @@ int generation_arg(const struct call *c, uint64_t *ret_generation, struct error 
     return 0;
 }
 
+_Static_assert(DIGEST_SIZE == 16, "a token in the superblock is a digest of the text");
+
+bool token_done(const struct call *c, uint8_t token[16], const uint8_t **ret_token)
+{
+    const char *text = text_arg(c, "token");
+    struct super root = superfile_get(&c->engine->super);
+
+    *ret_token = NULL;
+    if (!text)
+        return false;
+    digest_block(text, strlen(text), token);
+    *ret_token = token;
+    return memcmp(root.token, token, sizeof(root.token)) == 0;
+}
+
 uint64_t grace_arg(const struct call *c, uint64_t fallback_s)
 {
     const json_t *j = json_object_get(c->args, "grace_s");

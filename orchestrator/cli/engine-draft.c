@@ -61,5 +61,7 @@ int engine_verb_draft(const struct engine_args *a, struct error **err)
     request = json_pack("{s:s}", "name", a->draft_name);
     if (a->generation >= 0)
         json_object_set_new(request, "generation", json_integer(a->generation));
+    if (a->token && strcmp(a->verb, "draft-seal") == 0)
+        json_object_set_new(request, "token", json_string(a->token));
     return session_simple(a, a->verb, request, done, err);
 }

@@ -52,7 +52,7 @@ static json_t *request(const struct engine_args *a)
 {
     json_t *q = json_object();
 
-    if (strcmp(a->verb, "load-begin") == 0 && a->snapshot)
+    if (strcmp(a->verb, "load-abandon") != 0 && a->snapshot)
         json_object_set_new(q, "snapshot", json_string(a->snapshot));
     if (strcmp(a->verb, "load-begin") != 0 && a->grace_s >= 0)
         json_object_set_new(q, "grace_s", json_real(a->grace_s));

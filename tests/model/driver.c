@@ -459,7 +459,7 @@ static void seal_draft(struct model *m)
     if (!x->open)
         return;
     reference_generation(m, content_copy(&x->content), -1);
-    r = draft_seal(m->engine, model_drafts[i], &gen, &err);
+    r = draft_seal(m->engine, model_drafts[i], NULL, &gen, &err);
     if (r < 0 && !sim_dead(m->sim) && !m->engine->failed) {
         m->maybe_gen = false;
         content_free(&m->gens[m->gen + 1]);

@@ -99,7 +99,7 @@ static void a_sealed_draft_is_the_next_generation(void **state)
     uint64_t gen = 0;
 
     scribble();
-    assert_int_equal(draft_seal(e, "trial", &gen, NULL), 0);
+    assert_int_equal(draft_seal(e, "trial", NULL, &gen, NULL), 0);
     assert_int_equal(gen, 1);
     assert_mirror_reads(changed);
     assert_int_equal(fixture_restart(f, NULL), 0);
@@ -114,7 +114,7 @@ static void a_store_with_local_changes_no_longer_follows(void **state)
     _cleanup_error_ struct error *err = NULL;
     uint64_t gen;
 
-    assert_int_equal(draft_seal(e, "trial", &gen, NULL), 0);
+    assert_int_equal(draft_seal(e, "trial", NULL, &gen, NULL), 0);
     assert_int_equal(fixture_sync(f, point, &err), -EPERM);
     assert_non_null(strstr(error_text(err), "draft"));
 }
@@ -148,7 +148,7 @@ static void names_are_taken_once_and_must_exist(void **state)
 
     assert_int_equal(draft_create(e, "trial", NO_GENERATION, &gen, NULL), -EEXIST);
     assert_int_equal(draft_drop(e, "other", NULL), -ENOENT);
-    assert_int_equal(draft_seal(e, "other", &gen, NULL), -ENOENT);
+    assert_int_equal(draft_seal(e, "other", NULL, &gen, NULL), -ENOENT);
     assert_int_equal(engine_flip(e, &(struct flip_request){0}, NULL, NULL, NULL), -EBUSY);
     assert_int_equal(draft_create(e, "../x", NO_GENERATION, &gen, NULL), -EINVAL);
     assert_int_equal(draft_create(e, "late", 9, &gen, NULL), -ENOENT);
@@ -231,7 +231,7 @@ static void a_draft_over_an_older_generation_stays_but_is_not_sealed(void **stat
 
     scribble();
     assert_true(sync_again() > 0);
-    assert_int_equal(draft_seal(e, "trial", &gen, &err), -EPERM);
+    assert_int_equal(draft_seal(e, "trial", NULL, &gen, &err), -EPERM);
     assert_non_null(strstr(error_text(err), "generation 0"));
     assert_draft_reads();
     assert_int_equal(draft_drop(e, "trial", NULL), 0);
@@ -243,10 +243,10 @@ static void a_draft_is_not_sealed_while_a_sync_runs(void **state)
 
     scribble();
     assert_int_equal(engine_operation_begin(e, "sync", 1u << MODE_MIRROR, NULL), 0);
-    assert_int_equal(draft_seal(e, "trial", &gen, NULL), -EBUSY);
+    assert_int_equal(draft_seal(e, "trial", NULL, &gen, NULL), -EBUSY);
     engine_operation_end(e);
     assert_draft_reads();
-    assert_int_equal(draft_seal(e, "trial", &gen, NULL), 0);
+    assert_int_equal(draft_seal(e, "trial", NULL, &gen, NULL), 0);
 }
 
 static void a_seal_without_space_can_be_done_again(void **state)
@@ -258,7 +258,7 @@ static void a_seal_without_space_can_be_done_again(void **state)
     scribble();
     for (unsigned at = 1; r == -ENOSPC; at++) {
         sim_set_fault(f->sim, SIM_ENOSPC, at);
-        r = draft_seal(e, "trial", &gen, NULL);
+        r = draft_seal(e, "trial", NULL, &gen, NULL);
         if (r < 0 && sim_fault_hit(f->sim))
             assert_draft_reads();
         assert_true(at < 100);

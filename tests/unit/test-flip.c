@@ -289,7 +289,7 @@ static void a_sealed_draft_is_dirty_after_the_flip(void **state)
     assert_int_equal(draft_pwrite(f->engine->drafts, &f->engine->disks[0], "boot", 4, BLOCK_SIZE),
                      0);
     memcpy(want[0] + BLOCK_SIZE, "boot", 4);
-    assert_int_equal(draft_seal(f->engine, "morph", &gen, NULL), 0);
+    assert_int_equal(draft_seal(f->engine, "morph", NULL, &gen, NULL), 0);
     fixture_fold(f);
     assert_int_equal(engine_flip(f->engine, &(struct flip_request){0}, NULL, NULL, NULL), 0);
     assert_int_equal(f->engine->mode, MODE_OWNER);
@@ -342,10 +342,10 @@ static void morph_over_the_owner(bool hydrated)
     write_draft(1, "too", 4096);
     assert_draft_reads(want);
     assert_int_equal(engine_export_open(f->engine, "sda", &client, NULL), 0);
-    assert_int_equal(draft_seal(f->engine, "morph", &gen, NULL), -EBUSY);
+    assert_int_equal(draft_seal(f->engine, "morph", NULL, &gen, NULL), -EBUSY);
     export_close(client);
     assert_draft_reads(want);
-    assert_int_equal(draft_seal(f->engine, "morph", &gen, NULL), 0);
+    assert_int_equal(draft_seal(f->engine, "morph", NULL, &gen, NULL), 0);
     assert_int_equal(gen, before + 1);
     assert_int_equal(f->engine->mode, MODE_OWNER_HYD);
     put(0, 7, 4096, 4096);

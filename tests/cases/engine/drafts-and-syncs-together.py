@@ -137,7 +137,12 @@ want = bytearray(content[-1])
 for b in range(SIZE // BLOCK // 2):
     want[b * BLOCK + 100:b * BLOCK + 612] = b"N" * 512
 writer.shutdown()
-engine("draft", "seal", "s", "new")
+sealed = engine_json("draft", "seal", "s", "new", "--token", "t-1")
+check(not sealed["already"], "sealed now")
+again = engine_json("draft", "seal", "s", "new", "--token", "t-1")
+check(again["already"] and again["generation"] == sealed["generation"],
+      "the answer got lost: given again it takes effect no second time")
+engine("draft", "seal", "s", "new", "--token", "t-2", expect=3, says="new")
 check_reads("sda", want)
 engine("sync", "s", f"sda={uri}", "--snapshot", "more", expect=5, says="draft was committed")
 reader.shutdown()
