@@ -78,6 +78,7 @@ class Writer:
         self.ending = threading.Event()
         self.thread = None
         self.failure = None
+        self.free = {}                  # length in blocks: buffers
 
     # ── the writing thread ──
 
@@ -89,6 +90,11 @@ class Writer:
             if not any(number in self.busy for number in range(first, first + length)):
                 return first, length
         return None
+
+    def _buffer(self, length):
+        """libnbd's module keeps each buffer it was ever given, so they are used again."""
+        free = self.free.get(length)
+        return free.pop() if free else bytearray(length * BLOCK)
 
     def _submit(self, handle, flying):
         picked = self._pick()
@@ -110,13 +116,14 @@ class Writer:
             cookie = handle.aio_zero(length * BLOCK, first * BLOCK, flags=flags)
         else:
             data = b"".join(block(number, self.counter) for number in operation.numbers())
-            operation.buffer = nbd.Buffer.from_bytearray(bytearray(data))
+            operation.buffer = self._buffer(length)
+            operation.buffer[:] = data
             cookie = handle.aio_pwrite(operation.buffer, first * BLOCK, flags=flags)
         flying[cookie] = operation
 
     def _submit_read(self, handle, flying, first, length):
         operation = Operation(first, [None] * length)
-        operation.buffer = nbd.Buffer(length * BLOCK)
+        operation.buffer = self._buffer(length)
         self.busy.update(operation.numbers())
         flying[handle.aio_pread(operation.buffer, first * BLOCK)] = operation
 
@@ -129,7 +136,9 @@ class Writer:
         self.operations += 1
         if operation.values[0] is None:
             self.reads += 1
-            self._compare(operation.first, bytes(operation.buffer.to_bytearray()), "while running")
+            self._compare(operation.first, bytes(operation.buffer), "while running")
+        if operation.buffer is not None:
+            self.free.setdefault(len(operation.values), []).append(operation.buffer)
 
     def _complete(self, handle, flying):
         for cookie in list(flying):
