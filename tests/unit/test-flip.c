@@ -278,6 +278,18 @@ static void a_failed_flush_is_remembered(void **state)
     assert_int_equal(fixture_restart(f, &err), -EUCLEAN);
 }
 
+/* Masks and planes share a file.  The kernel tells one of those who sync it that pages were lost; the
+ * other must not take its own for durable after that. */
+static void planes_are_not_durable_after_a_failed_flush(void **state)
+{
+    assert_int_equal(flip_instant(final_point(), -1, NULL), 0);
+    put(0, 5, 4096, 4096);
+    sim_set_fault(f->sim, SIM_EIO, 1);
+    assert_int_equal(owner_flush(owner(0)), -EIO);
+    sim_set_fault(f->sim, SIM_NO_FAULT, 0);
+    assert_int_equal(owner_checkpoint_planes(owner(0)), -EIO);
+}
+
 static void a_sealed_draft_is_dirty_after_the_flip(void **state)
 {
     uint64_t gen;
@@ -463,6 +475,7 @@ int main(void)
         TEST(live_files_that_are_gone_need_an_operator),
         TEST(a_clean_end_needs_no_live_file),
         TEST(a_failed_flush_is_remembered),
+        TEST(planes_are_not_durable_after_a_failed_flush),
         TEST(a_sealed_draft_is_dirty_after_the_flip),
         TEST(layers_on_top_of_an_owner),
         TEST(a_draft_over_a_hydrating_owner_is_sealed),

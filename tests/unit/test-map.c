@@ -102,6 +102,18 @@ static void a_failed_sync_records_nothing_and_forgets_nothing(void **state)
     assert_int_equal(map->missing[1], 0);
 }
 
+static void no_sync_of_the_file_is_good_after_one_that_failed(void **state)
+{
+    map_clear(map, 1, MISSING_ALL);
+    sim_set_fault(sim, SIM_EIO, 2); /* the page is written, its fdatasync fails */
+    assert_int_equal(map_checkpoint(map, sync_data, NULL), -EIO);
+    sim_set_fault(sim, SIM_NO_FAULT, 0);
+    map_clear(map, 2, MISSING_ALL);
+    assert_int_equal(map_checkpoint(map, sync_data, NULL), -EIO);
+    reopen();
+    assert_int_equal(map->missing[2], MISSING_ALL);
+}
+
 static void a_map_of_another_epoch_says_nothing(void **state)
 {
     map_clear(map, 1, MISSING_ALL);
@@ -150,6 +162,7 @@ int main(void)
         TEST(a_checkpoint_survives_power_loss),
         TEST(data_is_synced_once_and_only_for_changes),
         TEST(a_failed_sync_records_nothing_and_forgets_nothing),
+        TEST(no_sync_of_the_file_is_good_after_one_that_failed),
         TEST(a_map_of_another_epoch_says_nothing),
         TEST(a_page_of_a_killed_engine_is_durable_before_the_next),
     };
