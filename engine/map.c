@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/map.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 
 #include "base/align.h"
 #include "base/cleanup.h"
+#include "engine/lock.h"
 #include "engine/plant.h"
-
 
 /* Its masks are the caller's: or NULL, nothing is missing. */
 static struct map *map_alloc_over(struct io *io, uint64_t blocks, _Atomic uint16_t *missing)
@@ -25,6 +26,7 @@ static struct map *map_alloc_over(struct io *io, uint64_t blocks, _Atomic uint16
     m->changed = calloc(m->page_count, sizeof(*m->changed));
     m->durable = calloc(m->page_count, sizeof(*m->durable));
     pthread_mutex_init(&m->lock, NULL);
+    pthread_mutex_init(&m->sync_lock, NULL);
     if (!m->changed || !m->durable) {
         map_free(m);
         return NULL;
@@ -58,6 +60,7 @@ void map_free(struct map *m)
         m->io->ops->close(m->io, m->fd);
     pagefile_done(&m->file);
     pthread_mutex_destroy(&m->lock);
+    pthread_mutex_destroy(&m->sync_lock);
     if (!m->foreign)
         free(m->missing);
     free(m->changed);
@@ -274,6 +277,17 @@ uint64_t map_find(const struct map *m, uint64_t from)
 
 /* ---- checkpoint ---- */
 
+int map_sync(struct map *m)
+{
+    int r;
+
+    HOLD_FOR_SCOPE(&m->sync_lock);
+    r = atomic_load(&m->failed) ? -EIO : io_fdatasync(m->io, m->fd);
+    if (r < 0)
+        atomic_store(&m->failed, true);
+    return r;
+}
+
 #define BATCH 256
 
 struct map_copy {
@@ -302,12 +316,12 @@ static int checkpoint_batch(struct map *m, const struct map_copy *copies, uint32
                             int (*sync_data)(void *), void *context)
 {
     bool late = plant(PLANT_MAP_NO_TARGET_SYNC) || plant(PLANT_FLUSH_MAP_FIRST);
-    int r = late ? 0 : sync_data(context);
+    int r = atomic_load(&m->failed) ? -EIO : late ? 0 : sync_data(context);
 
     for (uint32_t i = 0; r == 0 && i < count; i++)
         r = pagefile_write(&m->file, copies[i].index, copies[i].payload);
     if (r == 0)
-        r = io_fdatasync(m->io, m->fd);
+        r = map_sync(m);
     if (r == 0 && plant(PLANT_FLUSH_MAP_FIRST))
         r = sync_data(context);
     pthread_mutex_lock(&m->lock);

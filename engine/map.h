@@ -36,6 +36,8 @@ struct map {
     _Atomic uint64_t missing_blocks; /* blocks with any bit set */
     pthread_mutex_t lock;      /* clearing bits together with `changed`; copies of pages */
     uint32_t *changed, *durable; /* per page: counts its changes; what of them is on disk */
+    pthread_mutex_t sync_lock; /* of the file, together with `failed` */
+    atomic_bool failed;        /* an fdatasync of the file did */
     atomic_bool touched;       /* some page has changed since the last checkpoint began */
     struct pagefile file;
 };
@@ -80,6 +82,12 @@ bool map_is_durable(struct map *map, uint64_t block);
 
 /* First block >= from with a missing sub-block, or map->blocks. */
 uint64_t map_find(const struct map *map, uint64_t from);
+
+/*
+ * fdatasync of the file, which others may have pages in as well.  After one that failed all do: the
+ * kernel tells one caller that it dropped pages, and to the next it would say that all is well.
+ */
+int map_sync(struct map *map);
 
 /* T2, T12: copies the changed pages, calls sync_data (which makes the target's data durable), then
  * writes the copies and makes them durable.  Pages written, or -errno; 0: sync_data was not called. */

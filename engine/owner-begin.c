@@ -197,7 +197,7 @@ int owner_create(struct engine *e, struct disk *d, const struct owner_begin *b,
         r = owner_checkpoint_planes(o);
     }
     if (r == 0)
-        r = io_fdatasync(d->io, o->map->fd);
+        r = map_sync(o->map);
     if (r == 0)
         r = d->io->ops->sync_dir(d->io, d->folder);
     if (r < 0) {

@@ -133,6 +133,8 @@ int owner_checkpoint_planes(struct owner *o)
     if (r < 0)
         return r;
     HOLD_FOR_SCOPE(&o->planes_lock);
+    if (o->engine->failed)
+        return -EIO;
     for (uint32_t i = 0; r == 0 && i < o->plane_pages; i++) {
         r = write_changed_page(o, i, &changed[i]);
         any |= changed[i] != atomic_load(&o->planes_durable[i]);
@@ -140,7 +142,7 @@ int owner_checkpoint_planes(struct owner *o)
             atomic_store(&o->planes_durable[i], changed[i]);
     }
     if (r == 0 && any)
-        r = io_fdatasync(o->disk->io, o->map->fd);
+        r = map_sync(o->map);
     if (r < 0)
         return owner_fail(o);
     for (uint32_t i = 0; i < o->plane_pages; i++)
