@@ -533,6 +533,9 @@ static void flip(struct model *m)
     unexpected(m, "a flip failed", err, r);
     for (unsigned i = 0; i < PINS; i++)
         unpin(m, i); /* revoked */
+    /* It is the owner, and only bringing what the layers of drafts have did not work. */
+    if (m->engine->mode == MODE_OWNER_HYD && !m->engine->failed && !sim_dead(m->sim))
+        reference_owner(m);
     if (!m->engine->failed && !sim_dead(m->sim))
         m->maybe_owner = false;
 }
