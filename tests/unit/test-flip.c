@@ -290,6 +290,20 @@ static void planes_are_not_durable_after_a_failed_flush(void **state)
     assert_int_equal(owner_checkpoint_planes(owner(0)), -EIO);
 }
 
+/* The record that failed may be lost, so the one before it must not be written over. */
+static void no_record_of_the_activity_log_follows_a_failed_one(void **state)
+{
+    struct actlog *log;
+
+    assert_int_equal(flip_instant(final_point(), -1, NULL), 0);
+    log = owner(0)->log;
+    sim_set_fault(f->sim, SIM_EIO, 2); /* the record is written, its fdatasync fails */
+    assert_int_equal(actlog_activate(log, 0, 4096), -EIO);
+    sim_set_fault(f->sim, SIM_NO_FAULT, 0);
+    assert_int_equal(actlog_activate(log, 0, 4096), -EIO);
+    assert_int_equal(actlog_clear(log), -EIO);
+}
+
 static void a_sealed_draft_is_dirty_after_the_flip(void **state)
 {
     uint64_t gen;
@@ -476,6 +490,7 @@ int main(void)
         TEST(a_clean_end_needs_no_live_file),
         TEST(a_failed_flush_is_remembered),
         TEST(planes_are_not_durable_after_a_failed_flush),
+        TEST(no_record_of_the_activity_log_follows_a_failed_one),
         TEST(a_sealed_draft_is_dirty_after_the_flip),
         TEST(layers_on_top_of_an_owner),
         TEST(a_draft_over_a_hydrating_owner_is_sealed),
