@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/actlog.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -54,9 +55,12 @@ void actlog_free(struct actlog *a)
 
 static int write_record(struct actlog *a, const uint8_t payload[PAGE_PAYLOAD])
 {
-    int r = pagefile_write(&a->file, 0, payload);
+    int r = a->failed ? -EIO : pagefile_write(&a->file, 0, payload);
 
-    return r < 0 ? r : io_fdatasync(a->io, a->fd);
+    if (r == 0)
+        r = io_fdatasync(a->io, a->fd);
+    a->failed |= r < 0;
+    return r;
 }
 
 int actlog_create(struct io *io, const char *path, const char *folder, uint64_t epoch,

@@ -21,6 +21,7 @@ struct actlog {
     uint32_t regions;
     struct pagefile file;
     pthread_mutex_t lock;  /* held while a record is written */
+    bool failed;           /* a record did; under the lock */
     _Atomic uint8_t active[PAGE_PAYLOAD]; /* durable */
     _Atomic uint8_t wanted[PAGE_PAYLOAD]; /* to be entered by the next record */
 };
@@ -36,7 +37,9 @@ int actlog_inspect(struct io *io, const char *path, uint64_t epoch, uint64_t dis
                    struct actlog **ret_log);
 void actlog_free(struct actlog *log); /* closes; NULL is fine */
 
-/* All regions of the range are durably active when it returns 0.  Several callers share a record. */
+/* All regions of the range are durably active when it returns 0.  Several callers share a record.
+ * After one that failed none is written: it may be lost, and the next would go over the one before,
+ * the only one that is sure to be good. */
 int actlog_activate(struct actlog *log, uint64_t offset, uint64_t length);
 
 bool actlog_is_active(const struct actlog *log, uint32_t region);
