@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "engine/engine.h"
+#include "nbdplugin/preload.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
@@ -20,6 +21,11 @@ static char *control_socket, *live_folder;
 static int accept_loss;
 static double source_wait_s;
 static struct engine *engine;
+
+static void slipway_load(void)
+{
+    preload_hangup();
+}
 
 static void slipway_unload(void)
 {
@@ -249,6 +255,7 @@ static struct nbdkit_plugin plugin = {
     .version = "0.1.0",
     .description = "continuously synced mirror of a virtual machine's disks",
     .magic_config_key = "store",
+    .load = slipway_load,
     .unload = slipway_unload,
     .config = slipway_config,
     .config_complete = slipway_config_complete,
