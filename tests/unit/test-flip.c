@@ -132,6 +132,26 @@ static void out_of_a_mirror_that_is_behind(void **state)
     assert_reads();
 }
 
+/* One I/O error anywhere: the flip fails, or its guest gets what it asks for. */
+static void a_flip_that_succeeds_knows_its_source(void **state)
+{
+    for (unsigned at = 1, hit = 1; hit; at++) {
+        int r;
+
+        leave(state);
+        enter(state);
+        sim_set_fault(f->sim, SIM_EIO, at);
+        r = flip_instant(final_point(), -1, NULL);
+        hit = sim_fault_hit(f->sim);
+        sim_set_fault(f->sim, SIM_NO_FAULT, 0);
+        if (r < 0 || f->engine->failed)
+            continue;
+        keeper_round(f->engine, false);
+        put(0, 7, BLOCK_SIZE + 5, 100);
+        assert_reads();
+    }
+}
+
 static void layers_that_are_not_folded_stay_sources(void **state)
 {
     int point = fixture_sync(f, -1, NULL);
@@ -480,6 +500,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(out_of_an_empty_mirror),
         TEST(out_of_a_mirror_that_is_behind),
+        TEST(a_flip_that_succeeds_knows_its_source),
         TEST(layers_that_are_not_folded_stay_sources),
         TEST(a_write_of_whole_sub_blocks_fetches_nothing),
         TEST(a_client_that_comes_at_once_can_be_served),
