@@ -121,11 +121,24 @@ void engine_hydrator_end(struct engine *e, struct owner *o)
     hydrator_free(h);
 }
 
+/* It may be an error that passes, and without the file nobody knows where the rest is. */
+static int read_source(struct engine *e, struct sourcefile *file, struct error **err)
+{
+    int r = -EIO;
+
+    for (unsigned tries = 0; tries < 3 && r < 0 && r != -ENOENT && r != -EBADMSG; tries++) {
+        error_free(*err);
+        *err = NULL;
+        r = sourcefile_read(e->io, e->store, file, err);
+    }
+    return r;
+}
+
 int engine_hydrators(struct engine *e, struct owner *const owners[DISKS_MAX], struct error **err)
 {
     struct sourcefile file = {0};
     _cleanup_error_ struct error *why = NULL;
-    int r = sourcefile_read(e->io, e->store, &file, &why);
+    int r = read_source(e, &file, &why);
 
     if (r < 0 && r != -ENOENT) /* without one there may be layers alone to bring */
         log_warning("%s: %s", e->store, why ? error_text(why) : strerror(-r));

@@ -108,6 +108,8 @@ int sourcefile_read(struct io *io, const char *store, struct sourcefile *ret_fil
         r = text ? io_read(io, fd, text, size, 0) : -ENOMEM;
     }
     io->ops->close(io, fd);
+    if (r < 0 && r != -EBADMSG)
+        return error_set_errno(err, -r, "cannot read %s", path);
     return r < 0 ? refuse(path, err) : sourcefile_parse(text, size, path, ret_file, err);
 }
 

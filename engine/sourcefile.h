@@ -17,7 +17,7 @@ struct sourcefile {
 int sourcefile_write(struct io *io, const char *store, const struct sync_source *sources,
                      unsigned count, const char *snapshot);
 
-/* 0; -ENOENT: there is none; -EBADMSG with a sentence: not what we wrote. */
+/* 0; -ENOENT: there is none; -EBADMSG with a sentence: not what we wrote; other -errno: I/O. */
 int sourcefile_read(struct io *io, const char *store, struct sourcefile *ret_file,
                     struct error **err);
 void sourcefile_done(struct sourcefile *file);
