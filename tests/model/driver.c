@@ -378,9 +378,10 @@ static void drop_draft(struct model *m, unsigned i)
     if (r < 0)
         unexpected(m, "a draft could not be dropped", err, r);
     forget_draft(&m->drafts[i]);
+    m->litter |= excused(m);
     for (unsigned k = 0; k < DRAFTS; k++)
         left |= m->drafts[k].open;
-    if (!left && !excused(m))
+    if (!left && !m->litter)
         sim_each(m->sim, check_no_draft, m);
 }
 
@@ -642,7 +643,8 @@ static void restart(struct model *m, const struct step *step)
         driver_drop(m);
         if (sim_open_files(m->sim) > 0)
             model_fail(m, "%u files stay open after a close", sim_open_files(m->sim));
-        sim_each(m->sim, check_no_draft, m);
+        if (!m->litter)
+            sim_each(m->sim, check_no_draft, m);
     }
     if (!sim_dead(m->sim))
         sim_die(m->sim);

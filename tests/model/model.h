@@ -109,6 +109,7 @@ struct model {
     bool read_fault;      /* a read of the source failed on purpose in this step */
     bool fault_hit;       /* the fault of the last step happened */
     bool late_fault;      /* a fault of an earlier step may show only now */
+    bool litter;          /* a file of a draft could not be removed: the next start does */
 
     /* what was acknowledged */
     enum store_mode mode;

@@ -48,7 +48,7 @@ void recovery_crash(struct model *m, const struct step *step)
     int r;
 
     fall(m, step);
-    m->late_fault = false;
+    m->late_fault = m->litter = false;
     if (step->again)
         stumble(m, step);
     sim_set_fault(m->sim, SIM_NO_FAULT, 0);
