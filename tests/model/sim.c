@@ -203,7 +203,7 @@ static ssize_t sim_pread(struct io *io, int fd, void *data, size_t length, uint6
     if (offset >= f->inode->now.size)
         return 0;
     n = (size_t)MIN((uint64_t)length, f->inode->now.size - offset);
-    if (n > TEAR && !s->quiet && random_once_in(&s->random, 32))
+    if (n >= 2 * TEAR && !s->quiet && random_once_in(&s->random, 32))
         n = round_down(n / 2, TEAR); /* short reads happen */
     image_read(&f->inode->now, offset, data, n);
     flight_read(s, f->inode, offset, data, n);
