@@ -53,9 +53,9 @@ class Engine:
 
     def __init__(self, name="vm", **disks):
         self.store = work / name
-        self.options = [f"live={work / (name + '-live')}"]
-        words = [f"{disk}={work / (name + '-' + disk)}.raw:{size}" for disk, size in disks.items()]
-        run(build / "engine" / "slipway-store", "create", self.store, name, *words)
+        self.options = [f"live={work / (self.store.name + '-live')}"]
+        words = [f"{disk}={self.target(disk)}:{size}" for disk, size in disks.items()]
+        run(build / "engine" / "slipway-store", "create", self.store, self.store.name, *words)
 
     @classmethod
     def of(cls, store):
