@@ -18,7 +18,7 @@ OURS = [
     ("base/*", ["base/*"]),
     ("engine/*", ["base/*", "engine/*"]),
     ("nbdplugin/*", ["base/*", "engine/engine.h", "nbdplugin/*"]),
-    ("fusefs/*", ["base/*", "fusefs/*"]),
+    ("fusefs/*", ["base/*", "engine/control.h", "fusefs/*"]),
     ("orchestrator/*", ["base/*", "engine/control.h", "orchestrator/*"]),
     ("morph/*", ["base/*", "morph/*"]),
     ("bench/*", ["base/*", "engine/*", "bench/*"]),
