@@ -16,6 +16,7 @@ static const struct {
 } places[] = {
     {"slipway-store", "engine", SLIPWAY_LIBEXECDIR},
     {"slipway-morph", "morph", SLIPWAY_LIBEXECDIR},
+    {"slipwayfs", "fusefs", SLIPWAY_BINDIR},
     {"nbdkit-slipway-plugin.so", "nbdplugin", SLIPWAY_PLUGINDIR},
 };
 

@@ -8,6 +8,7 @@
 
 /* Each gets argv with argv[0] = the verb and returns an exit code (enum exit_code). */
 int cli_engine(int argc, char **argv); /* engine.c: slipway engine ... */
+int cli_mount(int argc, char **argv);
 int cli_source(int argc, char **argv);
 int cli_vm(int argc, char **argv);
 int cli_migrate(int argc, char **argv);

@@ -22,6 +22,7 @@ static const char help[] =
     "  slipway report NAME                   bytes, rates, downtime\n"
     "  slipway cancel NAME                   give a migration up and clean\n"
     "  slipway remove NAME                   forget a finished migration\n"
+    "  slipway mount MOUNTPOINT              every VM's disks as files, see slipwayfs(8)\n"
     "  slipway engine …                      an engine by hand, see slipway engine --help\n"
     "\n"
     "Options of every verb but engine:\n"
@@ -66,7 +67,7 @@ static const struct {
     {"source", cli_source}, {"vm", cli_vm},           {"migrate", cli_migrate},
     {"sync", cli_sync},     {"status", cli_status},   {"cutover", cli_cutover},
     {"cancel", cli_cancel}, {"remove", cli_remove},   {"report", cli_report},
-    {"engine", cli_engine},
+    {"mount", cli_mount},   {"engine", cli_engine},
 };
 
 void cli_help(void)

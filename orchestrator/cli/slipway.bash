@@ -54,7 +54,7 @@ _slipway() {
     fi
     if [[ -z $words ]]; then
         case $COMP_CWORD:$verb in
-        1:*) words="source vm migrate sync status cutover report cancel remove engine --help --version" ;;
+        1:*) words="source vm migrate sync status cutover report cancel remove mount engine --help --version" ;;
         2:source) words="add list remove" ;;
         2:vm) words="list" ;;
         2:engine) words="create serve sync status cancel draft set load flip source source-lost detach failback limit stop fsck
@@ -69,6 +69,9 @@ _slipway() {
         *:cutover) words="$common --follow --detach --instant $(_slipway_names status)" ;;
         *:sync | *:cancel) words="$common --follow --detach $(_slipway_names status)" ;;
         *:status) words="$common --watch $(_slipway_names status)" ;;
+        *:mount)
+            words="--state --wait --allow-other --foreground --help --version"
+            compopt -o default ;;
         *:report | *:remove) words="$common $(_slipway_names status)" ;;
         esac
     fi
