@@ -40,8 +40,16 @@
  * manifest     key?                                   the manifest (docs/FORMATS.md) of the latest
  *                                                      generation, or of an owner without writers; key:
  *                                                      PEM file to sign with.  Progress phase "hash"
- * cancel       -                                      {cancelled: bool}  stops sync, verify, manifest, failback; what is
- *                                                     durable stays and is resumed by the same snapshot
+ * cancel       -                                      {cancelled: bool}  stops sync, verify, manifest, diff, failback; what
+ *                                                     is durable stays and is resumed by the same snapshot
+ * diff         from?: N, to?: N, disk?, fast?: bool   {from, to, disks: [{name, changed_bytes, extents: number,
+ *                                                     written_bytes}]}: what changed between two generations
+ *                                                     that are retained (default: the one before `to`, the
+ *                                                     latest), in blocks of 64 KiB; written_bytes: blocks that
+ *                                                     were written, also with the bytes they had; fast: those
+ *                                                     count, nothing is read.  Events "extents": {disk,
+ *                                                     extents: [[offset, length], ...]}, at most 1000 each,
+ *                                                     ascending.  Progress phase "diff"
  * limit        disk?, source_bytes_s?,                {vm: {the four}, disks: {NAME: {the four}}}: the limits of
  *              source_iops?, target_bytes_s?,         background work, of one disk or of the VM; absent:
  *              target_iops?                           unchanged, 0: unlimited.  At any time, at once, durable

@@ -13,6 +13,7 @@
 #include <sys/un.h>
 
 #include "base/str.h"
+#include "engine/diff.h"
 #include "engine/sync.h"
 #include "engine/failback.h"
 #include "engine/verify.h"
@@ -277,6 +278,7 @@ int ctlserver_start(struct engine *engine, const char *path, struct ctlserver **
 static void cancel_long_verbs(struct engine *e)
 {
     LOCK_FOR_SCOPE(&e->lock);
+    diff_cancel_all_locked(e);
     if (e->sync)
         atomic_store(&e->sync->cancel, true);
     if (e->verify)

@@ -24,7 +24,7 @@ struct verb {
 
 /* Each ends with a verb without a name. */
 extern const struct verb verbs_sync[], verbs_proof[], verbs_draft[], verbs_owner[], verbs_limit[],
-    verbs_load[], verbs_failback[], verbs_room[];
+    verbs_load[], verbs_failback[], verbs_room[], verbs_diff[];
 
 const char *text_arg(const struct call *call, const char *name); /* NULL: not given */
 

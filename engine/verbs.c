@@ -5,6 +5,7 @@
 #include "base/align.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "engine/diff.h"
 #include "engine/failback.h"
 #include "engine/verbcall.h"
 #include "engine/verify.h"
@@ -131,15 +132,17 @@ static int verb_status(struct call *c, json_t **ret_result, struct error **err)
 static int verb_cancel(struct call *c, json_t **ret_result, struct error **err)
 {
     struct engine *e = c->engine;
+    bool diff;
 
     LOCK_FOR_SCOPE(&e->lock);
+    diff = diff_cancel_all_locked(e);
     if (e->sync)
         atomic_store(&e->sync->cancel, true);
     if (e->verify)
         atomic_store(&e->verify->cancel, true);
     if (e->failback)
         atomic_store(&e->failback->cancel, true);
-    *ret_result = json_pack("{s:b}", "cancelled", e->sync || e->verify || e->failback);
+    *ret_result = json_pack("{s:b}", "cancelled", diff || e->sync || e->verify || e->failback);
     return 0;
 }
 
@@ -160,7 +163,7 @@ static const struct verb verbs_plain[] = {
 
 static const struct verb *const tables[] = {verbs_plain, verbs_sync, verbs_proof, verbs_draft,
                                             verbs_owner, verbs_limit, verbs_load,
-                                            verbs_failback, verbs_room};
+                                            verbs_failback, verbs_room, verbs_diff};
 
 static const struct arg {
     const char *name, *kind;
@@ -180,6 +183,9 @@ static const struct arg {
     {"space_budget_bytes", "a whole number", {JSON_INTEGER, JSON_INTEGER}},
     {"when_full", "text", {JSON_STRING, JSON_STRING}},
     {"generation", "a whole number", {JSON_INTEGER, JSON_INTEGER}},
+    {"from", "a whole number", {JSON_INTEGER, JSON_INTEGER}},
+    {"to", "a whole number", {JSON_INTEGER, JSON_INTEGER}},
+    {"fast", "true or false", {JSON_TRUE, JSON_FALSE}},
     {"key", "text", {JSON_STRING, JSON_STRING}},
     {"bytes", "true or false", {JSON_TRUE, JSON_FALSE}},
     {"repair", "true or false", {JSON_TRUE, JSON_FALSE}},

@@ -24,6 +24,7 @@
 #include "engine/writer.h"
 #include "engine/yield.h"
 
+struct diff;
 struct draft;
 struct load;
 struct sync;
@@ -55,6 +56,7 @@ struct engine {
     const char *operation;      /* exclusive operation in progress, or NULL */
     struct sync *sync;          /* running sync, for status, joining and cancelling */
     struct verify *verify;      /* running verify or manifest, for cancelling */
+    struct diff *diffs;         /* running ones, for cancelling */
     struct draft *drafts;       /* oldest first */
     struct load *load;          /* the open push, or NULL */
     uint16_t keep;              /* the policy of engine/room.h */
