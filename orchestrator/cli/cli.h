@@ -18,6 +18,7 @@ int cli_cutover(int argc, char **argv);
 int cli_cancel(int argc, char **argv);
 int cli_remove(int argc, char **argv);
 int cli_report(int argc, char **argv);
+int cli_diff(int argc, char **argv);
 
 /* Prints "slipway VERB: sentence" to standard error, frees err, returns its exit code.
  * json: prints {"error": {"code": NAME, "message": sentence}} to standard output instead. */

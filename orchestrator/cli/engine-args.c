@@ -26,6 +26,8 @@ const char engine_usage[] =
     "  load commit|abandon STORE [--grace SECONDS]   make a generation of it, or forget it\n"
     "  set STORE [--keep N] [--space-budget BYTES] [--when-full wait|revoke]\n"
     "                                         how many old generations stay; shows it\n"
+    "  diff STORE [A [B]] [--disk NAME] [-v|--extents] [--fast] [--files]\n"
+    "                                         what changed from generation A to B; also files\n"
     "  flip STORE [--grace SECONDS] [--generation N]\n"
     "                                         from mirror (read-only) to owner (read-write)\n"
     "  flip STORE --instant NAME=NBD-URI... --snapshot ID [--bitmap NAME=CONTEXT]...\n"
@@ -68,6 +70,9 @@ enum {
     OPT_KEEP,
     OPT_BUDGET,
     OPT_WHEN_FULL,
+    OPT_EXTENTS,
+    OPT_FAST,
+    OPT_FILES,
     OPT_DATA,
     OPT_KEY,
     OPT_OUTPUT,
@@ -115,6 +120,9 @@ static const struct option long_options[] = {
     {"source-iops", required_argument, NULL, OPT_SOURCE_IOPS},
     {"target-rate", required_argument, NULL, OPT_TARGET_RATE},
     {"target-iops", required_argument, NULL, OPT_TARGET_IOPS},
+    {"extents", no_argument, NULL, OPT_EXTENTS},
+    {"fast", no_argument, NULL, OPT_FAST},
+    {"files", no_argument, NULL, OPT_FILES},
     {"data", no_argument, NULL, OPT_DATA},
     {"instant", no_argument, NULL, OPT_INSTANT},
     {"since", required_argument, NULL, OPT_SINCE},
@@ -186,8 +194,8 @@ static int take_option(struct engine_args *a, int option, const char *value, str
 {
     switch (option) {
     case OPT_DISK:
-        if (strcmp(a->verb, "limit") == 0) {
-            a->limit_disk = value;
+        if (strcmp(a->verb, "limit") == 0 || strcmp(a->verb, "diff") == 0) {
+            a->one_disk = value;
             return 0;
         }
         return add_pair(a->disks, &a->disk_count, value, "NAME=TARGET[:SIZE]", err);
@@ -259,6 +267,16 @@ static int take_option(struct engine_args *a, int option, const char *value, str
         return engine_limit_parse(a, ENGINE_LIMIT_TARGET_RATE, value, err);
     case OPT_TARGET_IOPS:
         return engine_limit_parse(a, ENGINE_LIMIT_TARGET_IOPS, value, err);
+    case OPT_EXTENTS:
+    case 'v':
+        a->extents = true;
+        return 0;
+    case OPT_FAST:
+        a->fast = true;
+        return 0;
+    case OPT_FILES:
+        a->files = true;
+        return 0;
     case OPT_DATA:
         a->data = true;
         return 0;
@@ -329,6 +347,8 @@ static int take_word(struct engine_args *a, const char *word, size_t position, s
         strcmp(a->verb, "flip") == 0 || strcmp(a->verb, "source") == 0 ||
         strcmp(a->verb, "failback") == 0)
         return add_pair(a->disks, &a->disk_count, word, "NAME=NBD-URI", err);
+    if (strcmp(a->verb, "diff") == 0)
+        return engine_diff_word(a, word, err);
     return error_set(err, EINVAL, "'%s' is one word too many; see 'slipway engine --help'", word);
 }
 
@@ -337,11 +357,12 @@ int engine_args_parse(int argc, char **argv, struct engine_args *a, struct error
     size_t position = 0;
     int option, r = 0;
 
-    *a = (struct engine_args){.verb = argv[0], .grace_s = -1, .source_wait_s = -1, .generation = -1, .keep = -1,
-                             .sample_percent = 100};
+    *a = (struct engine_args){.verb = argv[0], .grace_s = -1, .source_wait_s = -1,
+                             .generation = -1, .keep = -1, .sample_percent = 100, .from = -1,
+                             .to = -1};
     optind = 0;
     opterr = 0;
-    while (r == 0 && (option = getopt_long(argc, argv, "-", long_options, NULL)) != -1) {
+    while (r == 0 && (option = getopt_long(argc, argv, "-v", long_options, NULL)) != -1) {
         if (option == 1)
             r = take_word(a, optarg, position++, err);
         else

@@ -38,8 +38,8 @@ static json_t *limit_request(const struct engine_args *a)
 {
     json_t *q = json_object();
 
-    if (a->limit_disk)
-        json_object_set_new(q, "disk", json_string(a->limit_disk));
+    if (a->one_disk)
+        json_object_set_new(q, "disk", json_string(a->one_disk));
     for (unsigned i = 0; i < ENGINE_LIMITS; i++)
         if (a->limit_given[i])
             json_object_set_new(q, fields[i], json_integer((json_int_t)a->limits[i]));

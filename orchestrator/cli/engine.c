@@ -15,7 +15,7 @@ static const struct {
     {"create", engine_verb_create}, {"serve", engine_verb_serve},
     {"sync", engine_verb_sync},     {"status", engine_verb_status},
     {"cancel", engine_verb_cancel}, {"draft", engine_verb_draft},
-    {"set", engine_verb_set},
+    {"set", engine_verb_set},       {"diff", engine_verb_diff},
     {"load", engine_verb_load},
     {"flip", engine_verb_flip},     {"detach", engine_verb_detach},
     {"stop", engine_verb_stop},     {"fsck", engine_verb_fsck},

@@ -53,11 +53,13 @@ struct engine_args {
     double sample_percent;       /* verify */
     const char *key, *output;    /* manifest */
     const char *public_key;      /* verify-manifest */
-    const char *limit_disk;      /* limit: NULL: the whole VM */
+    const char *one_disk;        /* limit, diff: NULL: the whole VM */
     uint64_t limits[ENGINE_LIMITS]; /* 0: unlimited */
     bool limit_given[ENGINE_LIMITS];
     bool final;                  /* failback */
     const char *check;
+    long long from, to;          /* diff: generations; < 0: not given */
+    bool extents, fast, files;   /* diff */
     bool data;                   /* fsck: compare the bytes, too */
     bool json;
     bool help;
@@ -87,6 +89,10 @@ int engine_limit_parse(struct engine_args *args, enum engine_limit which, const 
                        struct error **err);
 int engine_verb_limit(const struct engine_args *args, struct error **err);
 void engine_print_limits(const json_t *status); /* its lines of the status, if there are any */
+
+/* engine-diff.c */
+int engine_diff_word(struct engine_args *args, const char *word, struct error **err); /* 3 or @3 */
+int engine_verb_diff(const struct engine_args *args, struct error **err);
 
 /* engine-set.c */
 int engine_verb_set(const struct engine_args *args, struct error **err);

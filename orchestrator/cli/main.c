@@ -20,6 +20,7 @@ static const char help[] =
     "  slipway status [NAME] [--watch]       how migrations are; --watch: go on telling\n"
     "  slipway cutover NAME [--instant]      stop the source, last delta, morph, flip, start\n"
     "  slipway report NAME                   bytes, rates, downtime\n"
+    "  slipway diff NAME [A [B]] [--files]   what changed between two generations\n"
     "  slipway cancel NAME                   give a migration up and clean\n"
     "  slipway remove NAME                   forget a finished migration\n"
     "  slipway mount MOUNTPOINT              every VM's disks as files, see slipwayfs(8)\n"
@@ -54,6 +55,12 @@ static const char help[] =
     "  --connections N           NBD connections per disk, 1 to 16\n"
     "  --boot-timeout S          how many seconds the VM has to come up (default 600)\n"
     "  --uuid UUID               of the VM on the node\n"
+    "Options of diff:\n"
+    "  --state DIR               slipwayd's --state (default /var/lib/slipway)\n"
+    "  --disk NAME               only this disk\n"
+    "  --extents                 (or -v) where the changed bytes are\n"
+    "  --fast                    what was written counts, read nothing\n"
+    "  --files                   which files changed, too (with virt-diff)\n"
     "Options of status:\n"
     "  --watch                   tell what happens until interrupted\n"
     "\n"
@@ -67,7 +74,7 @@ static const struct {
     {"source", cli_source}, {"vm", cli_vm},           {"migrate", cli_migrate},
     {"sync", cli_sync},     {"status", cli_status},   {"cutover", cli_cutover},
     {"cancel", cli_cancel}, {"remove", cli_remove},   {"report", cli_report},
-    {"mount", cli_mount},   {"engine", cli_engine},
+    {"diff", cli_diff},     {"mount", cli_mount},   {"engine", cli_engine},
 };
 
 void cli_help(void)

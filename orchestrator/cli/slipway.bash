@@ -22,6 +22,7 @@ _slipway_engine() {
     failback) words+=" --bitmap --check --final --grace" ;;
     limit) words+=" --disk --source-rate --source-iops --target-rate --target-iops" ;;
     fsck) words+=" --data" ;;
+    diff) words+=" --disk --extents --fast --files" ;;
     set) words+=" --keep --space-budget --when-full" ;;
     draft)
         [[ $COMP_CWORD -eq 3 ]] && words="create list seal drop"
@@ -43,7 +44,7 @@ _slipway() {
     --password-file | --socket | --nbd-socket | --key | --public-key | --output)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return ;;
-    --pool) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+    --pool | --state) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
     --shutdown-policy) words="wait force fail" ;;
     --on-failure) words="restart keep" ;;
     --accel) words="auto kvm tcg" ;;
@@ -54,10 +55,10 @@ _slipway() {
     fi
     if [[ -z $words ]]; then
         case $COMP_CWORD:$verb in
-        1:*) words="source vm migrate sync status cutover report cancel remove mount engine --help --version" ;;
+        1:*) words="source vm migrate sync status cutover report diff cancel remove mount engine --help --version" ;;
         2:source) words="add list remove" ;;
         2:vm) words="list" ;;
-        2:engine) words="create serve sync status cancel draft set load flip source source-lost detach failback limit stop fsck
+        2:engine) words="create serve sync status cancel diff draft set load flip source source-lost detach failback limit stop fsck
                       verify manifest manifest-key verify-manifest" ;;
         *:source)
             words="$common --password-file --no-check"
@@ -68,6 +69,7 @@ _slipway() {
                    --shutdown-timeout --on-failure --no-morph --instant --accel --connections --boot-timeout --uuid" ;;
         *:cutover) words="$common --follow --detach --instant $(_slipway_names status)" ;;
         *:sync | *:cancel) words="$common --follow --detach $(_slipway_names status)" ;;
+        *:diff) words="$common --state --disk --extents --fast --files $(_slipway_names status)" ;;
         *:status) words="$common --watch $(_slipway_names status)" ;;
         *:mount)
             words="--state --wait --allow-other --foreground --help --version"
