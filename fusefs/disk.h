@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One export of an engine, open: a connection, a thread that moves it, and the requests under way.
- * Nobody waits in here: a request is submitted, and done() is called when there is an answer.
+ * One export of an engine, open: connections (lane.h), threads that move them, and the requests under
+ * way.  Nobody waits in here: a request is submitted, and done() is called when there is an answer.
  *
  * The engine may go away and come back: requests wait for it, up to a bound, and go on; reads and
  * writes may reach it twice, which changes nothing.  The connection is the pin of a generation; when
@@ -9,10 +9,12 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct disk;
+struct lane;
 
 enum disk_what {
     DISK_OPEN, /* done when it is connected; ESTALE: there is no such export */
@@ -32,10 +34,11 @@ struct disk_request {
     bool durable;            /* a write, zeros: on disk when done */
     void (*done)(struct disk_request *r, int error); /* 0 or a positive errno */
     uint64_t found;          /* of a seek; ENXIO: no data any more */
+    atomic_bool interrupted; /* set by disk_interrupt() */
 
-    struct disk_request *next, **link; /* from here on the disk's */
+    struct disk_request *next, **link; /* from here on the lane's */
     struct disk_request *finished_next;
-    struct disk *disk;
+    struct lane *lane;
     int error;
     bool issued, settled;
 };
@@ -53,6 +56,10 @@ struct disk_options {
 struct disk *disk_new(const struct disk_options *options);
 
 void disk_submit(struct disk *disk, struct disk_request *request);
+
+/* Whoever waits for the request does not want to any more: EINTR, unless the engine has it already
+ * and is about to answer.  From any thread; before done() has been called. */
+void disk_interrupt(struct disk *disk, struct disk_request *request);
 
 /* Ends it in the background; requests under way fail with EIO.  NULL is fine. */
 void disk_end(struct disk *disk);

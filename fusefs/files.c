@@ -22,6 +22,7 @@ struct text {
 struct call {
     struct disk_request request;
     fuse_req_t req;
+    struct disk *disk;
     struct node *node;        /* of an open */
     struct fuse_file_info fi; /* of an open */
     size_t length;
@@ -49,6 +50,31 @@ static struct call *call_new(fuse_req_t req, enum disk_what what, uint64_t offse
 static bool is_disk(const struct node *n)
 {
     return n->kind == NODE_DISK;
+}
+
+/* ---- interrupts ---- */
+
+static void interrupted(fuse_req_t req, void *data)
+{
+    struct call *c = data;
+
+    disk_interrupt(c->disk, &c->request);
+}
+
+static void submit_call(struct call *c, struct disk *d)
+{
+    c->disk = d;
+    fuse_req_interrupt_func(c->req, interrupted, c);
+    disk_submit(d, &c->request);
+}
+
+/* Afterwards nobody interrupts it any more, nor is about to. */
+static struct call *settled(struct disk_request *r)
+{
+    struct call *c = call_of(r);
+
+    fuse_req_interrupt_func(c->req, NULL, NULL);
+    return c;
 }
 
 /* ---- open, release ---- */
@@ -87,7 +113,7 @@ static void release_disk(struct fs *fs, struct node *n)
 
 static void opened(struct disk_request *r, int error)
 {
-    struct call *c = call_of(r);
+    struct call *c = settled(r);
     struct fs *fs = fs_of(c->req);
 
     if (error) {
@@ -116,7 +142,7 @@ static void open_disk(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
     c->fi.keep_cache = !n->writable;
     c->fi.direct_io = n->writable;
     c->fi.noflush = 1;
-    disk_submit(d, &c->request);
+    submit_call(c, d);
 }
 
 static void open_text(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
@@ -174,7 +200,7 @@ void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 static void was_read(struct disk_request *r, int error)
 {
-    struct call *c = call_of(r);
+    struct call *c = settled(r);
 
     if (error)
         fuse_reply_err(c->req, error);
@@ -185,7 +211,7 @@ static void was_read(struct disk_request *r, int error)
 
 static void was_written(struct disk_request *r, int error)
 {
-    struct call *c = call_of(r);
+    struct call *c = settled(r);
 
     if (error)
         fuse_reply_err(c->req, error);
@@ -196,7 +222,7 @@ static void was_written(struct disk_request *r, int error)
 
 static void was_done(struct disk_request *r, int error)
 {
-    struct call *c = call_of(r);
+    struct call *c = settled(r);
 
     fuse_reply_err(c->req, error);
     free(c);
@@ -204,7 +230,7 @@ static void was_done(struct disk_request *r, int error)
 
 static void was_found(struct disk_request *r, int error)
 {
-    struct call *c = call_of(r);
+    struct call *c = settled(r);
 
     if (error)
         fuse_reply_err(c->req, error);
@@ -221,7 +247,7 @@ static void submit(struct node *n, struct call *c, fuse_req_t req,
         return;
     }
     c->request.done = done;
-    disk_submit(n->open, &c->request);
+    submit_call(c, n->open);
 }
 
 void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
