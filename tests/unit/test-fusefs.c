@@ -17,7 +17,8 @@
 
 static const char mirror[] =
     "{\"running\": true, \"mode\": \"mirror\", \"generation\": 7, \"snapshot\": \"monday\","
-    " \"disks\": [{\"name\": \"sda\", \"size_bytes\": 512}, {\"name\": \"sdb\", \"size_bytes\": 0}],"
+    " \"disks\": [{\"name\": \"sda\", \"size_bytes\": 512},"
+    " {\"name\": \"sdb\", \"size_bytes\": 0}],"
     " \"retained\": [5, 7], \"drafts\": [{\"name\": \"trial\"}]}";
 
 static void a_mirror_is_understood(void **state)
