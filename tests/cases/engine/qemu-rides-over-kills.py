@@ -20,7 +20,7 @@ engine.sync("p0", source)
 source.stop()
 engine.call("flip", grace_s=0)
 NODE = (f"driver=nbd,server.type=unix,server.path={engine.store}/nbd.sock,export=sda,"
-        "reconnect-delay=30")
+        "reconnect-delay=30,open-timeout=30")
 
 
 def disturbed(*argv):
