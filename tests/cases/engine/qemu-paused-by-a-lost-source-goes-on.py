@@ -83,8 +83,9 @@ def boot_disk():
 
 
 def start_qemu():
+    # It begins when its serial line has a listener: what it says before is lost.
     start("qemu-system-x86_64", "-machine", "pc,accel=tcg", "-m", "32", "-nodefaults", "-display",
-          "none", "-serial", f"unix:{work}/serial,server=on,wait=off", "-qmp",
+          "none", "-S", "-serial", f"unix:{work}/serial,server=on,wait=off", "-qmp",
           f"unix:{work}/qmp,server=on,wait=off",
           "-blockdev", f"driver=file,node-name=boot,filename={boot_disk()}",
           "-device", "virtio-blk-pci,drive=boot,bootindex=0",
@@ -96,7 +97,9 @@ def start_qemu():
     serial.connect(str(work / "serial"))
     serial.settimeout(120)
     defer(serial.close)
-    return serial, Qmp(work / "qmp")
+    monitor = Qmp(work / "qmp")
+    monitor.call("cont")
+    return serial, monitor
 
 
 def answer():
