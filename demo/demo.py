@@ -10,6 +10,7 @@ writing numbered, checksummed records onto two disks.  Everything is made in one
 
 import argparse
 import signal
+import subprocess
 import sys
 import time
 from subprocess import SubprocessError
@@ -100,6 +101,19 @@ def cut_over_at_once(stage, clock):
     return missing
 
 
+def look_inside(stage, clock):
+    """The mirror as files, while the guest runs and nothing stands still."""
+    clock.say("every disk is a file: slipwayfs, and a file from inside the mirrored guest")
+    stage.mount()
+    folder = stage.mountpoint / NAME
+    print(f"$ ls -ls {folder}", flush=True)
+    subprocess.run(["ls", "-ls", folder], check=True)
+    disk = sorted(folder.glob("*.raw"))[0]
+    text = records.read_file(disk, "/etc/os-release", stage.folder, image_format="raw").decode()
+    print(f"/etc/os-release in {disk.name}: " + text.splitlines()[0], flush=True)
+    stage.unmount()
+
+
 def migrate(stage, console, clock, instant):
     """The migration; with instant, how many bytes were missing when the VM was up."""
     clock.say("slipwayd, with libvirt's embedded driver as the node")
@@ -113,6 +127,7 @@ def migrate(stage, console, clock, instant):
         wait_for_records(console, clock, 30)
         clock.say(f"delta {number}")
         stage.slipway("sync", NAME, "--follow")
+    look_inside(stage, clock)
     wait_for_records(console, clock, 20)
     stage.slipway("status", NAME)
     if instant:

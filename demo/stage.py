@@ -33,6 +33,7 @@ class Stage:
         self.serial = self.folder / "source-serial.log"
         self.pool = self.folder / "pool"
         self.store = self.folder / "state" / "stores" / NAME
+        self.mountpoint = self.folder / "mnt"
         self.node_uri = f"qemu:///embed?root={self.folder}/node"
         self.socket = self.folder / "slipwayd.sock"
         self.disks = []
@@ -83,6 +84,14 @@ class Stage:
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                               check=False).returncode == 0
 
+    def mount(self):
+        """All VMs' disks as files."""
+        self.mountpoint.mkdir(exist_ok=True)
+        self.slipway("mount", "--state", str(self.folder / "state"), str(self.mountpoint))
+
+    def unmount(self):
+        subprocess.run(["umount", self.mountpoint], check=True)
+
     def stop_daemon(self):
         """Ends slipwayd.  Engines and VMs go on; libvirt's embedded driver is free for virsh."""
         self.daemon.terminate()
@@ -120,6 +129,7 @@ class Stage:
     def remove(self):
         """Ends every process that was started and removes the folder."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        subprocess.run(["umount", "-l", self.mountpoint], stderr=subprocess.DEVNULL, check=False)
         supervisor.end_all(processes)
         shutil.rmtree(self.folder, ignore_errors=True)
 
