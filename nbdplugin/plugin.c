@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "engine/engine.h"
+#include "nbdplugin/parent.h"
 #include "nbdplugin/preload.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
@@ -25,6 +26,7 @@ static struct engine *engine;
 static void slipway_load(void)
 {
     preload_hangup();
+    outlive_parent();
 }
 
 static void slipway_unload(void)

@@ -16,11 +16,11 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "nbdplugin/cmdline.h"
 
 #define NAME "slipway-hangup.so"
 #define TRIED "SLIPWAY_HANGUP_TRIED"
 #define FIRST_HANDED_OVER 3 /* sd_listen_fds(3) */
-#define ARGUMENTS_MAX (1 << 20)
 
 static bool is_handed_over(void)
 {
@@ -47,23 +47,6 @@ static char *library_path(void)
     return NULL;
 }
 
-/* /proc/self/cmdline: the arguments, each with a zero byte behind it. */
-static char **read_arguments(void)
-{
-    _cleanup_fclose_ FILE *f = fopen("/proc/self/cmdline", "re");
-    char *text = calloc(1, ARGUMENTS_MAX), **argv;
-    size_t length, n = 0;
-
-    if (!f || !text || (length = fread(text, 1, ARGUMENTS_MAX - 1, f)) == 0) {
-        free(text);
-        return NULL;
-    }
-    argv = calloc(length + 1, sizeof(*argv)); /* the process is about to go: nothing is freed */
-    for (size_t at = 0; argv && at < length; at += strlen(text + at) + 1)
-        argv[n++] = text + at;
-    return argv;
-}
-
 void preload_hangup(void)
 {
     const char *others = getenv("LD_PRELOAD");
@@ -81,7 +64,7 @@ void preload_hangup(void)
         return;
     if (getenv(TRIED)) /* it was, and did not work */
         return;
-    argv = read_arguments();
+    argv = cmdline_read();
     value = str_format("%s%s%s", others ? others : "", others && *others ? ":" : "", library);
     if (!argv || setenv("LD_PRELOAD", value, true) < 0 || setenv(TRIED, "1", true) < 0)
         return;

@@ -4,6 +4,7 @@
 """A mirrored guest's files are read with guestmount while it is a mirror, and an owner's file is a
 disk that QEMU boots from; what the guest wrote is in the target."""
 
+import json
 import os
 import subprocess
 import time
@@ -16,7 +17,7 @@ from fusemount import Mount, unmount
 os.environ.update(LIBGUESTFS_BACKEND="direct", LIBGUESTFS_BACKEND_SETTINGS="force_tcg")
 require("root", "qemu-nbd", "qemu-img", "qemu-system-x86_64", "guestmount", "mmdebstrap")
 image = guest.disks(work)[0]
-size = int(run("qemu-img", "info", "--output=json", image).split('"virtual-size":')[1].split(",")[0])
+size = json.loads(run("qemu-img", "info", "--output=json", image))["virtual-size"]
 source = Source("sda", image)
 (work / "stores").mkdir()
 engine = Engine("stores/vm", sda=size).start()
