@@ -109,8 +109,8 @@ def look_inside(stage, clock):
     print(f"$ ls -ls {folder}", flush=True)
     subprocess.run(["ls", "-ls", folder], check=True)
     disk = sorted(folder.glob("*.raw"))[0]
-    text = records.read_file(disk, "/etc/os-release", stage.folder, image_format="raw").decode()
-    print(f"/etc/os-release in {disk.name}: " + text.splitlines()[0], flush=True)
+    text = records.read_file(disk, "/usr/lib/os-release", stage.folder, image_format="raw").decode()
+    print(f"/usr/lib/os-release in {disk.name}: " + text.splitlines()[0], flush=True)
     stage.unmount()
 
 

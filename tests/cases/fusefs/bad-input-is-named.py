@@ -36,6 +36,12 @@ fail_to_mount("-o", "nonsense=1", stores, empty, expect=2, says=["nonsense=1"])
 check("passthrough" in run(SLIPWAYFS, "--version"), "--version says what it can do")
 check("MOUNTPOINT" in run(SLIPWAYFS, "--help"), "--help helps")
 
+# By mount(8); an installed program is found by the type fuse.slipwayfs alone.
+run("mount", "-t", "fuse", "-o", "wait=3", f"{SLIPWAYFS}#{stores}", empty)
+check(os.path.ismount(empty), "mounted")
+check(json.loads((empty / ".slipwayfs.json").read_text())["wait_s"] == 3, "with its options")
+run("umount", empty)
+
 # What mount(8) runs for the type fuse.slipwayfs; and the daemon goes to the background.
 run(SLIPWAYFS, stores, empty, "-o", "rw,wait=2,nonempty")
 defer(unmount, empty)
