@@ -50,6 +50,9 @@
  *                                                     count, nothing is read.  Events "extents": {disk,
  *                                                     extents: [[offset, length], ...]}, at most 1000 each,
  *                                                     ascending.  Progress phase "diff"
+ * digest       disk, generation?: N                   {disk, generation, digest: 32 hex digits}: the same for
+ *                                                     the same bytes, however they are stored
+ *                                                     (engine/fingerprint.h)
  * limit        disk?, source_bytes_s?,                {vm: {the four}, disks: {NAME: {the four}}}: the limits of
  *              source_iops?, target_bytes_s?,         background work, of one disk or of the VM; absent:
  *              target_iops?                           unchanged, 0: unlimited.  At any time, at once, durable

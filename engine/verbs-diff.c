@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The verb "diff": what changed between two generations. */
+/* What changed between two generations, and whether they are the same. */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "engine/diff.h"
+#include "engine/fingerprint.h"
 #include "engine/verbcall.h"
 
 /* 1000 extents of two numbers with at most 16 digits stay far below CONTROL_LINE_MAX. */
@@ -78,7 +82,48 @@ static int verb_diff(struct call *c, json_t **ret_result, struct error **err)
     return r;
 }
 
+static int fingerprint(struct engine *e, struct disk *d, uint64_t *gen,
+                       uint8_t digest[DIGEST_SIZE], struct error **err)
+{
+    struct view *v = NULL;
+    int r = view_get(e, *gen, &v);
+
+    if (r == -ENOENT)
+        return error_set(err, ENOENT, "generation %" PRIu64 " of %s is not retained; 'status' "
+                                      "lists those that are", *gen, e->store);
+    if (r < 0)
+        return error_set(err, EPERM, "%s is no mirror; only generations have a digest", e->store);
+    *gen = v->gen;
+    r = fingerprint_view(v, d, &e->stopping, digest);
+    view_put(v);
+    return r < 0 ? error_set_errno(err, -r, "cannot read disk %s of %s", d->name, e->store) : 0;
+}
+
+static int verb_digest(struct call *c, json_t **ret_result, struct error **err)
+{
+    const struct disk *named = NULL;
+    uint8_t digest[DIGEST_SIZE];
+    char text[2 * DIGEST_SIZE + 1];
+    uint64_t gen;
+    int r = parse_generation(c, "generation", &gen, err);
+
+    if (r == 0)
+        r = parse_disk(c, &named, err);
+    if (r == 0 && !named)
+        r = error_set(err, EINVAL, "digest needs 'disk', the name of one");
+    if (r == 0)
+        r = fingerprint(c->engine, &c->engine->disks[named->index], &gen, digest, err);
+    if (r < 0)
+        return r;
+    for (unsigned i = 0; i < DIGEST_SIZE; i++)
+        snprintf(text + 2 * i, 3, "%02x", digest[i]);
+    *ret_result = json_pack("{s:s, s:I, s:s}", "disk", named->name, "generation", (json_int_t)gen,
+                            "digest", text);
+    return 0;
+}
+
 const struct verb verbs_diff[] = {
     {"diff", verb_diff, " disk fast from to "},
+    {"digest", verb_digest, " disk generation "},
     {0},
 };

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/str.h"
+#include "engine/fingerprint.h"
 #include "engine/flip.h"
 #include "tests/model/fixture.h"
 
@@ -114,6 +115,39 @@ static void a_fold_does_not_begin_under_a_reader_that_just_came(void **state)
     assert_int_equal(e->disks[0].layer_count, 0);
 }
 
+/* By the definition, from the bytes alone. */
+static void expected_fingerprint(unsigned d, int at, uint8_t ret[DIGEST_SIZE])
+{
+    uint8_t digests[16 * DIGEST_SIZE], group[DIGEST_SIZE];
+    uint64_t blocks = e->disks[d].blocks;
+
+    for (uint64_t b = 0; b < blocks; b++)
+        digest_block(fixture_bytes(f, at, d) + b * BLOCK_SIZE,
+                     disk_block_length(&e->disks[d], b), digests + b * DIGEST_SIZE);
+    digest_block(digests, blocks * DIGEST_SIZE, group);
+    digest_block(group, DIGEST_SIZE, ret);
+}
+
+static void a_fingerprint_is_of_the_bytes_however_they_are_stored(void **state)
+{
+    atomic_bool never = false;
+
+    for (unsigned round = 0; round < 2; round++) {
+        for (uint64_t g = round ? e->cur_gen : 0; g <= e->cur_gen; g++)
+            for (unsigned d = 0; d < MEM_DISKS; d++) {
+                uint8_t have[DIGEST_SIZE], want[DIGEST_SIZE];
+                struct view *v = NULL;
+
+                assert_int_equal(view_get(e, g, &v), 0);
+                assert_int_equal(fingerprint_view(v, &e->disks[d], &never, have), 0);
+                expected_fingerprint(d, point[g], want);
+                assert_memory_equal(have, want, DIGEST_SIZE);
+                view_put(v);
+            }
+        fixture_fold(f); /* and once more, out of the target alone */
+    }
+}
+
 struct covered {
     const uint8_t *bytes;
     uint64_t next;
@@ -192,6 +226,7 @@ int main(void)
         TEST(a_pin_keeps_its_bytes_while_others_are_folded),
         TEST(folded_generations_are_gone),
         TEST(a_fold_does_not_begin_under_a_reader_that_just_came),
+        TEST(a_fingerprint_is_of_the_bytes_however_they_are_stored),
         TEST(extents_cover_the_disk_and_their_zeros_are_zero),
         TEST(a_revoked_view_refuses),
         TEST(nobody_begins_to_read_during_a_flip),
