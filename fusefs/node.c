@@ -42,6 +42,7 @@ static void node_free(struct node *n)
     free(n->vm);
     free(n->draft);
     free(n->disk);
+    free(n->digest);
     free(n);
 }
 

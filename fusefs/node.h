@@ -36,6 +36,7 @@ struct node {
     uint64_t lookups;      /* of the kernel; under the table's lock, like all below */
     unsigned opens;
     struct disk *open;     /* its connection while opens > 0 */
+    char *digest;          /* of a generation; NULL: not asked yet */
     uint64_t blocks;       /* allocated, of 512 bytes */
     uint64_t blocks_ns;    /* when that was asked; 0: never */
 };

@@ -141,6 +141,23 @@ int vm_state_get(const char *store, struct vm_state **ret_state, struct error **
     return r;
 }
 
+char *vm_digest(const char *store, const char *disk, uint64_t generation)
+{
+    _cleanup_free_ char *socket = str_format("%s/" CONTROL_SOCKET_NAME, store);
+    _cleanup_control_ struct control *control = NULL;
+    json_t *args, *j = NULL;
+    char *digest = NULL;
+
+    if (control_connect(socket, &control, NULL) < 0)
+        return NULL;
+    args = json_pack("{s:s, s:I}", "disk", disk, "generation", (json_int_t)generation);
+    if (control_call(control, "digest", args, NULL, NULL, &j, NULL) == 0)
+        digest = str_dup(text_of(j, "digest"));
+    json_decref(args);
+    json_decref(j);
+    return digest;
+}
+
 void vm_state_free(struct vm_state *s)
 {
     if (!s)

@@ -31,6 +31,10 @@ struct vm_state {
 int vm_state_get(const char *store, struct vm_state **ret_state, struct error **err);
 void vm_state_free(struct vm_state *state); /* NULL is fine */
 
+/* The digest of a generation of a disk, as hex digits, owned by the caller; NULL: there is none to be
+ * had.  May take seconds for a large disk. */
+char *vm_digest(const char *store, const char *disk, uint64_t generation);
+
 /* What an engine said: for tests.  EIO: it makes no sense. */
 int vm_state_parse(const char *json, struct vm_state **ret_state, struct error **err);
 

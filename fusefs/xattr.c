@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* user.slipway.generation, .mode and .source of a disk's file. */
+/* user.slipway.generation, .mode, .source and .digest of a disk's file. */
 #include "fusefs/fs.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 #define PREFIX "user.slipway."
 
-static const char names[] = PREFIX "generation\0" PREFIX "mode\0" PREFIX "source";
+static const char names[] = PREFIX "generation\0" PREFIX "mode\0" PREFIX "source\0" PREFIX "digest";
 
 static char *generation_of(const struct node *n)
 {
@@ -29,8 +29,25 @@ static char *source_of(const struct node *n, const struct vm_state *s)
     return str_dup(n->writable || (s->mirror && n->generation == s->generation) ? s->snapshot : "");
 }
 
+/* Asked once: a generation does not change. */
+static char *digest_of(struct fs *fs, struct node *n, const char *store)
+{
+    char *digest;
+
+    pthread_mutex_lock(nodes_lock(fs->nodes));
+    digest = str_dup(n->digest);
+    pthread_mutex_unlock(nodes_lock(fs->nodes));
+    if (digest || n->writable)
+        return digest;
+    digest = vm_digest(store, n->disk, n->generation);
+    LOCK_FOR_SCOPE(nodes_lock(fs->nodes));
+    if (!n->digest)
+        n->digest = str_dup(digest);
+    return digest;
+}
+
 /* The value, owned by the caller; NULL: no such attribute. */
-static char *value_of(struct fs *fs, const struct node *n, const char *name)
+static char *value_of(struct fs *fs, struct node *n, const char *name)
 {
     _cleanup_free_ char *store = n->vm ? fs_store(fs, n->vm) : NULL;
     _cleanup_vm_state_ struct vm_state *s = NULL;
@@ -41,6 +58,7 @@ static char *value_of(struct fs *fs, const struct node *n, const char *name)
     return strcmp(name, "generation") == 0 ? generation_of(n)
            : strcmp(name, "mode") == 0     ? mode_of(n, s)
            : strcmp(name, "source") == 0   ? source_of(n, s)
+           : strcmp(name, "digest") == 0   ? digest_of(fs, n, store)
                                            : NULL;
 }
 
@@ -67,7 +85,10 @@ void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 
 void fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
-    bool disk = node_of(fs_of(req), ino)->kind == NODE_DISK;
+    const struct node *n = node_of(fs_of(req), ino);
+    size_t length = n->kind == NODE_DISK ? sizeof(names) : 0;
 
-    reply(req, names, disk ? sizeof(names) : 0, size);
+    if (n->kind == NODE_DISK && n->writable) /* what changes has no digest */
+        length -= sizeof(PREFIX "digest");
+    reply(req, names, length, size);
 }

@@ -70,8 +70,11 @@ run("qemu-img", "compare", "-f", "raw", "-F", "raw", disk, image)
 check(os.getxattr(disk, "user.slipway.generation") == b"0", "the generation")
 check(os.getxattr(disk, "user.slipway.mode") == b"mirror", "the mode")
 check(os.getxattr(disk, "user.slipway.source") == b"p0", "the point in time")
-check(sorted(os.listxattr(disk)) == ["user.slipway.generation", "user.slipway.mode",
-                                     "user.slipway.source"], "all of them")
+check(sorted(os.listxattr(disk)) == ["user.slipway.digest", "user.slipway.generation",
+                                     "user.slipway.mode", "user.slipway.source"], "all of them")
+digest = os.getxattr(disk, "user.slipway.digest")
+check(len(digest) == 32 and digest == engine.call("digest", disk="sda")["digest"].encode(),
+      "the digest of the generation")
 fails(errno.ENODATA, os.getxattr, disk, "user.slipway.other")
 
 # What nobody may do.
@@ -122,6 +125,8 @@ data[6 * MIB:7 * MIB] = bytes(MIB)
 check(disk.read_bytes() == data, "what was written is there")
 check(engine.target("sda").read_bytes()[:SIZE] == data, "and in the target")
 check(os.getxattr(disk, "user.slipway.mode") == b"owner", "the mode says so")
+fails(errno.ENODATA, os.getxattr, disk, "user.slipway.digest")
+check("user.slipway.digest" not in os.listxattr(disk), "what changes has no digest")
 
 # Without an engine there is a status that says so; a VM that is gone is gone.
 engine.stop()
