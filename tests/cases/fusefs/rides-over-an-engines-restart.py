@@ -5,6 +5,7 @@
 after a while; and whatever the engines do, the file system can be unmounted."""
 
 import errno
+import mmap
 import os
 import random
 import subprocess
@@ -39,25 +40,27 @@ def expect_errno(code, function, *arguments):
 # A generation that is still there after the restart: readers notice nothing.
 fd = os.open(disk, os.O_RDONLY | os.O_DIRECT)
 stop = threading.Event()
-wrong, reads = [], [0]
+wrong, reads, ended = [], [0], 0
 
 
 def read():
     rng = random.Random(3)
-    buffer = memoryview(__import__("mmap").mmap(-1, 65536))
+    buffer = memoryview(mmap.mmap(-1, 65536))
     while not stop.is_set():
         at = rng.randrange(SIZE // 65536) * 65536
         if os.preadv(fd, [buffer], at) != 65536 or bytes(buffer) != data[at:at + 65536]:
             wrong.append(at)
         reads[0] += 1
+    global ended
+    ended += 1
 
 
 threads = [threading.Thread(target=read) for _ in range(3)]
 for thread in threads:
     thread.start()
-for _ in range(4):
+for end in (engine.kill, engine.stop, engine.kill, engine.stop):
     time.sleep(0.3)
-    engine.kill()
+    end()
     time.sleep(0.3)
     before = reads[0]
     engine.start()
@@ -67,10 +70,16 @@ for thread in threads:
     thread.join()
 os.close(fd)
 check(not wrong, f"every read was right: {wrong[:3]}")
+check(ended == len(threads), "no reader met an error, however the engine ended")
 check("the engine is back" in mount.log(), "the log tells of it")
 
 # An owner: writes, and a flush, over a kill.
+fd = os.open(disk, os.O_RDONLY | os.O_DIRECT)
 engine.call("flip", grace_s=0)
+aligned = memoryview(mmap.mmap(-1, 4096))
+expect_errno(errno.EIO, os.preadv, fd, [aligned], 0)
+check("went with" in mount.log(), "a generation ended by a flip is EIO, and the log says so")
+os.close(fd)
 fd = os.open(disk, os.O_RDWR)
 want = bytearray(data)
 for number in range(3):
