@@ -30,6 +30,7 @@ struct lane {
     struct nbd_handle *nbd; /* NULL: not connected */
     struct disk_request *requests, **end; /* all that are not done */
     struct disk_request *finished;        /* answered, not looked at yet */
+    bool shut;              /* the server has begun to end the connection, or what is read by it */
     uint64_t away_ns;       /* since when there is no connection */
     bool was_up;
     bool lost;              /* away for longer than anybody waits */
@@ -163,7 +164,8 @@ static bool goes_on_locked(struct lane *l, struct disk_request *r)
     return r->error == 0 && seek && !r->settled && r->found < l->options.size;
 }
 
-/* What was answered; those that a broken connection failed wait for the next one. */
+/* What was answered; those that a broken connection failed wait for the next one, and so do those
+ * that an engine which is ending does not carry out any more. */
 static struct disk_request *take_finished_locked(struct lane *l, bool broken)
 {
     struct disk_request *done = NULL, *r;
@@ -171,10 +173,11 @@ static struct disk_request *take_finished_locked(struct lane *l, bool broken)
     while ((r = l->finished)) {
         l->finished = r->finished_next;
         r->issued = false;
-        if (broken && r->error)
+        l->shut |= r->error == ESHUTDOWN;
+        if (r->error && (broken || r->error == ESHUTDOWN))
             continue;
         if (goes_on_locked(l, r)) {
-            if (!broken)
+            if (!broken && !l->shut)
                 issue_locked(l, r);
             continue;
         }
@@ -191,7 +194,7 @@ static void tell(struct disk_request *done)
         struct disk_request *r = done;
 
         done = r->finished_next;
-        r->done(r, r->error == ESHUTDOWN ? EIO : r->error);
+        r->done(r, r->error);
     }
 }
 
@@ -240,10 +243,10 @@ void lane_submit(struct lane *l, struct disk_request *r)
         r->error = EIO;
         r->finished_next = NULL;
         done = r;
-    } else if (l->nbd) {
+    } else if (l->nbd && !l->shut) {
         issue_locked(l, r);
         done = take_finished_locked(l, nbd_aio_is_dead(l->nbd));
-        calls = !r->issued || (nbd_aio_get_direction(l->nbd) & LIBNBD_AIO_DIRECTION_WRITE);
+        calls = l->shut || !r->issued || (nbd_aio_get_direction(l->nbd) & LIBNBD_AIO_DIRECTION_WRITE);
     }
     pthread_mutex_unlock(&l->lock);
     tell(done);
@@ -273,8 +276,8 @@ static struct disk_request *note_attempt_locked(struct lane *l, struct nbd_handl
     }
     if (r == -ENOENT && (l->options.fixed || !l->was_up)) {
         if (l->was_up && l->tells)
-            log_error("%s: the generation went with the engine that held it; open the file again "
-                      "for the latest one", l->options.label);
+            log_error("%s: it went with the engine that held it, or with a flip; what is open of it "
+                      "fails, open what there is now", l->options.label);
         l->gone = true;
         return fail_all_locked(l, l->was_up || !l->tells ? EIO : ESTALE);
     }
@@ -336,6 +339,8 @@ static void disconnect_locked(struct lane *l)
         log_info("%s: the engine went away", l->options.label);
     nbd_close(l->nbd);
     l->nbd = NULL;
+    l->finished = NULL; /* they are in the list, for the next connection */
+    l->shut = false;
     l->away_ns = clock_now_ns();
 }
 
@@ -360,7 +365,7 @@ static void turn(struct lane *l)
         move_locked(l, p[1].revents);
     broken = nbd_aio_is_dead(l->nbd) || nbd_aio_is_closed(l->nbd);
     done = take_finished_locked(l, broken);
-    if (broken)
+    if (broken || l->shut)
         disconnect_locked(l);
     pthread_mutex_unlock(&l->lock);
     tell(done);
@@ -469,7 +474,6 @@ void lanes_wait(uint64_t timeout_ns)
     while (all_count > 0 && pthread_cond_timedwait(&all_changed, &all_lock, &until) == 0)
         ;
 }
-
 
 void lane_wake(struct lane *l)
 {
