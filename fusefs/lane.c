@@ -246,7 +246,8 @@ void lane_submit(struct lane *l, struct disk_request *r)
     } else if (l->nbd && !l->shut) {
         issue_locked(l, r);
         done = take_finished_locked(l, nbd_aio_is_dead(l->nbd));
-        calls = l->shut || !r->issued || (nbd_aio_get_direction(l->nbd) & LIBNBD_AIO_DIRECTION_WRITE);
+        calls = l->shut || !r->issued ||
+                (nbd_aio_get_direction(l->nbd) & LIBNBD_AIO_DIRECTION_WRITE);
     }
     pthread_mutex_unlock(&l->lock);
     tell(done);
@@ -276,8 +277,8 @@ static struct disk_request *note_attempt_locked(struct lane *l, struct nbd_handl
     }
     if (r == -ENOENT && (l->options.fixed || !l->was_up)) {
         if (l->was_up && l->tells)
-            log_error("%s: it went with the engine that held it, or with a flip; what is open of it "
-                      "fails, open what there is now", l->options.label);
+            log_error("%s: it went with the engine that held it, or with a flip; what is open of "
+                      "it fails, open what there is now", l->options.label);
         l->gone = true;
         return fail_all_locked(l, l->was_up || !l->tells ? EIO : ESTALE);
     }
