@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -71,12 +72,15 @@ const char *fs_over_uring(void)
 
 char *fs_about(const struct fs *fs)
 {
-    return str_format("{\n  \"version\": \"%s\",\n  \"libfuse\": \"%s\",\n  \"stores\": \"%s\",\n"
-                      "  \"open_disks\": %u,\n  \"wait_s\": %.3f,\n"
-                      "  \"passthrough\": \"%s\",\n  \"io_uring\": \"%s\"\n}\n",
-                      SLIPWAY_VERSION, fuse_pkgversion(), fs->options->stores, disks_open(),
-                      (double)fs->options->wait_ns / (double)NS_PER_S, fs_passthrough(),
-                      fs_over_uring());
+    json_t *j = json_pack("{s:s, s:s, s:s?, s:i, s:f, s:s, s:s}", "version", SLIPWAY_VERSION,
+                          "libfuse", fuse_pkgversion(), "stores", fs->options->stores,
+                          "open_disks", (int)disks_open(), "wait_s",
+                          (double)fs->options->wait_ns / (double)NS_PER_S, "passthrough",
+                          fs_passthrough(), "io_uring", fs_over_uring());
+    char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL; /* a path may be no UTF-8 */
+
+    json_decref(j);
+    return text ? text : str_dup("{}\n");
 }
 
 void fs_init(void *userdata, struct fuse_conn_info *conn)

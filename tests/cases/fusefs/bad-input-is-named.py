@@ -15,7 +15,7 @@ from engines import MIB, Engine, Source, random_image
 from fusemount import Mount, SLIPWAYFS, fail_to_mount, unmount
 
 require("root", "nbdkit")
-stores = work / "stores"
+stores = work / 'stores "quoted"'
 stores.mkdir()
 empty = work / "empty"
 empty.mkdir()
@@ -61,7 +61,7 @@ odd = "with spaces, ümlauts & 'quotes' $(x)"
 image = random_image(work / "a.raw", MIB)
 tiny = random_image(work / "t.raw", 512, seed=3)
 source, other = Source("sda", image), Source("t", tiny)
-engine = Engine("stores/vm", sda=MIB, t=512).start()
+engine = Engine(f"{stores.name}/vm", sda=MIB, t=512).start()
 engine.sync("p0", source, other)
 os.rename(stores / "vm", stores / odd)
 (stores / "broken").mkdir()
