@@ -52,8 +52,10 @@ static json_t *load_result_json(const struct load_result *x)
 /* A commit whose answer got lost: nothing is open, and the mirror is there already. */
 static bool is_committed(struct engine *e, const char *snapshot)
 {
+    struct super root = superfile_get(&e->super);
+
     LOCK_FOR_SCOPE(&e->lock);
-    return !e->load && e->mode != MODE_INIT && strcmp(e->super.current.snapshot, snapshot) == 0;
+    return !e->load && root.mode != MODE_INIT && strcmp(root.snapshot, snapshot) == 0;
 }
 
 static int verb_load_commit(struct call *c, json_t **ret_result, struct error **err)
