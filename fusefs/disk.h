@@ -55,6 +55,7 @@ struct disk_options {
 /* Copies the options; connects in the background.  NULL: no memory or no thread. */
 struct disk *disk_new(const struct disk_options *options);
 
+/* Never waits; done() may be called before it returns. */
 void disk_submit(struct disk *disk, struct disk_request *request);
 
 /* Whoever waits for the request does not want to any more: EINTR, unless the engine has it already

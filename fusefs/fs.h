@@ -56,6 +56,8 @@ char *fs_about(const struct fs *fs);
 const char *fs_passthrough(void);
 const char *fs_over_uring(void);
 
+/* Handlers of requests, as struct fuse_lowlevel_ops has them; each answers its request once, now or
+ * when the engine has answered. */
 void fs_init(void *userdata, struct fuse_conn_info *conn);
 
 /* tree.c */

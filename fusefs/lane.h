@@ -10,6 +10,7 @@ struct lane;
  * engine.  NULL: no memory or no thread. */
 struct lane *lane_new(const struct disk_options *options, bool tells);
 
+/* As disk_submit(). */
 void lane_submit(struct lane *lane, struct disk_request *request);
 
 /* Has a look at interrupted requests. */

@@ -38,6 +38,7 @@ char *vm_digest(const char *store, const char *disk, uint64_t generation);
 /* What an engine said: for tests.  EIO: it makes no sense. */
 int vm_state_parse(const char *json, struct vm_state **ret_state, struct error **err);
 
+/* The disk of that name, the state's own, or NULL; whether it has that generation or draft. */
 const struct vm_disk *vm_state_disk(const struct vm_state *state, const char *name);
 bool vm_state_retains(const struct vm_state *state, uint64_t generation);
 bool vm_state_has_draft(const struct vm_state *state, const char *name);
