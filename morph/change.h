@@ -24,6 +24,3 @@ extern const struct change_ops change_linux_initramfs; /* after network: it copi
 extern const struct change_ops change_linux_uefi;
 extern const struct change_ops change_linux_serial;
 extern const struct change_ops change_linux_agents;
-
-/* Debian's family with initramfs-tools: what every linux-*.c so far is for. */
-bool facts_is_debian(const struct facts *facts);

@@ -4,16 +4,24 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include "morph/request.h"
 #include "morph/tree.h"
 #include "morph/volume.h"
 
-/* A network card of the VM, as the caller knows it. */
-struct nic {
-    char mac[18]; /* lower case, colons */
-    char *name;   /* the name it had in the source; NULL when the caller does not know */
+/* Systems that keep their configuration in the same places. */
+enum family {
+    FAMILY_OTHER,
+    FAMILY_DEBIAN, /* Debian, Ubuntu */
+    FAMILY_REDHAT, /* RHEL, CentOS, Alma, Rocky, Oracle, Fedora */
+    FAMILY_SUSE,   /* SLES, openSUSE */
+    FAMILY_ARCH,
+    FAMILY_ALPINE,
+    FAMILY_WINDOWS
 };
 
-/* A NIC whose name is to stay: decided by network_decide(). */
+const char *family_name(enum family family); /* "debian"; static */
+
+/* A NIC whose name is to stay: decided by the change "network". */
 struct pin {
     char mac[18];
     char *name;
@@ -26,16 +34,33 @@ struct os {
     char *pretty;  /* for people */
 };
 
+/* An installed Linux kernel. */
+struct kernel {
+    char *version;   /* its directory below /lib/modules */
+    char *image;     /* path of the kernel itself */
+    char *initramfs; /* path; NULL when it has none */
+};
+
 struct facts {
     struct tree tree;
     struct volume_list volumes;
+    enum family family;
     struct os os;
-    char **kernels; /* version of each kernel in /lib/modules, NULL-terminated */
-    const struct nic *nics;
-    size_t nic_count;
+    struct kernel *kernels; /* oldest first: the last one is what boots by default */
+    size_t kernel_count;
+    const struct request *request; /* never NULL */
     struct pin *pins;
     size_t pin_count;
-    bool guest_agent; /* the QEMU guest agent will answer: decided by the change "agents" */
+
+    /* Decided by changes, for the hints: */
+    bool guest_agent; /* the QEMU guest agent will answer */
+    bool virtio_disk; /* the guest reaches a virtio disk */
+    bool virtio_net;  /* the guest has a driver for a virtio card */
 };
 
 void facts_done(struct facts *facts);
+void facts_forget_kernels(struct facts *facts);
+
+/* For struct change_ops.applies. */
+bool facts_is_linux(const struct facts *facts);
+bool facts_is_windows(const struct facts *facts);

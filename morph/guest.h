@@ -69,12 +69,19 @@ int guest_space(struct guest *guest, const char *directory, struct guest_space *
                 struct error **err);
 
 /* Writes.  Paths are absolute inside the guest; missing directories are made. */
-int guest_write(struct guest *guest, const char *path, const void *data, size_t length,
+
+/* mode: of a file that is new, 0 for 0644; one that exists keeps owner and mode. */
+int guest_write(struct guest *guest, const char *path, const void *data, size_t length, int mode,
                 struct error **err);
 int guest_append(struct guest *guest, const char *path, uint64_t offset, const void *data,
                  size_t length, struct error **err);
 int guest_link(struct guest *guest, const char *path, const char *target, struct error **err);
 int guest_remove_link(struct guest *guest, const char *path, struct error **err);
+int guest_delete(struct guest *guest, const char *path, struct error **err);
+
+/* Runs a program of the guest inside the appliance, with the guest's root as its root; words: each
+ * ended by NUL.  The sentence of a failure has the last line the program printed. */
+int guest_run(struct guest *guest, const char *words, size_t length, struct error **err);
 
 /* -EIO with a sentence unless the file is `length` bytes longer than offset, and these are data. */
 int guest_check_bytes(struct guest *guest, const char *path, uint64_t offset, const void *data,

@@ -65,10 +65,65 @@ void os_done(struct os *os)
     *os = (struct os){0};
 }
 
-bool facts_is_debian(const struct facts *facts)
+const char *family_name(enum family family)
 {
-    return (strcmp(facts->os.id, "debian") == 0 || strstr(facts->os.like, "debian")) &&
-           tree_exists(&facts->tree, "/etc/initramfs-tools/initramfs.conf");
+    static const char *const names[] = {"other", "debian", "redhat", "suse",
+                                        "arch",  "alpine", "windows"};
+
+    return names[family];
+}
+
+static bool has_id(const struct os *os, const char *id)
+{
+    size_t n = strlen(id);
+
+    if (strcmp(os->id, id) == 0)
+        return true;
+    for (const char *at = os->like; (at = strstr(at, id)); at += n)
+        if ((at == os->like || at[-1] == ' ') && (at[n] == '\0' || at[n] == ' '))
+            return true;
+    return false;
+}
+
+enum family inspect_family(const struct os *os)
+{
+    static const struct {
+        const char *id;
+        enum family family;
+    } ids[] = {
+        {"debian", FAMILY_DEBIAN}, {"ubuntu", FAMILY_DEBIAN},    {"rhel", FAMILY_REDHAT},
+        {"fedora", FAMILY_REDHAT}, {"centos", FAMILY_REDHAT},    {"rocky", FAMILY_REDHAT},
+        {"ol", FAMILY_REDHAT},     {"almalinux", FAMILY_REDHAT}, {"suse", FAMILY_SUSE},
+        {"sles", FAMILY_SUSE},     {"opensuse", FAMILY_SUSE},    {"arch", FAMILY_ARCH},
+        {"alpine", FAMILY_ALPINE},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(ids); i++)
+        if (has_id(os, ids[i].id))
+            return ids[i].family;
+    return FAMILY_OTHER;
+}
+
+bool facts_is_linux(const struct facts *facts)
+{
+    return facts->family != FAMILY_OTHER && facts->family != FAMILY_WINDOWS;
+}
+
+bool facts_is_windows(const struct facts *facts)
+{
+    return facts->family == FAMILY_WINDOWS;
+}
+
+void facts_forget_kernels(struct facts *facts)
+{
+    for (size_t i = 0; i < facts->kernel_count; i++) {
+        free(facts->kernels[i].version);
+        free(facts->kernels[i].image);
+        free(facts->kernels[i].initramfs);
+    }
+    free(facts->kernels);
+    facts->kernels = NULL;
+    facts->kernel_count = 0;
 }
 
 void facts_done(struct facts *facts)
@@ -76,7 +131,7 @@ void facts_done(struct facts *facts)
     for (size_t i = 0; i < facts->pin_count; i++)
         free(facts->pins[i].name);
     free(facts->pins);
-    tree_names_free(facts->kernels);
+    facts_forget_kernels(facts);
     volume_list_done(&facts->volumes);
     os_done(&facts->os);
     *facts = (struct facts){0};
@@ -146,32 +201,56 @@ void mount_list_done(struct mount_list *mounts)
 
 static int by_version(const void *a, const void *b)
 {
-    return strverscmp(*(char *const *)a, *(char *const *)b);
+    return strverscmp(((const struct kernel *)a)->version, ((const struct kernel *)b)->version);
 }
 
-int inspect_kernels(const struct tree *tree, char ***ret_kernels, struct error **err)
+/* The first of these patterns (with VERSION for %s) that is a file of the guest, or NULL. */
+static char *first_file(const struct tree *tree, const char *const *before, size_t count,
+                        const char *version)
 {
+    for (size_t i = 0; i < count; i++) {
+        const char *mark = strchr(before[i], '*');
+        _cleanup_free_ char *path =
+            str_format("%.*s%s%s", (int)(mark - before[i]), before[i], version, mark + 1);
+
+        if (tree_exists(tree, path))
+            return steal_ptr(path);
+    }
+    return NULL;
+}
+
+int inspect_kernels(const struct tree *tree, struct kernel **ret_kernels, size_t *ret_count,
+                    struct error **err)
+{
+    static const char *const images[] = {"/boot/vmlinuz-*", "/boot/vmlinux-*", "/boot/Image-*"};
+    static const char *const initramfs[] = {"/boot/initrd.img-*", "/boot/initramfs-*.img",
+                                            "/boot/initrd-*", "/boot/initrd-*.img"};
     _cleanup_names_ char **names = NULL;
-    size_t kept = 0;
+    struct kernel *kernels = NULL;
+    size_t count = 0;
     int r = tree_list(tree, "/lib/modules", &names, err);
 
     if (r < 0)
         return r;
-    for (size_t i = 0; names[i]; i++) {
-        _cleanup_free_ char *image = str_format("/boot/vmlinuz-%s", names[i]);
-        char *name = names[i];
+    for (size_t i = 0; names[i] && count < KERNELS_MAX; i++) {
+        char *image = first_file(tree, images, ARRAY_SIZE(images), names[i]);
 
-        names[i] = NULL;
-        if (tree_exists(tree, image))
-            names[kept++] = name;
-        else
-            free(name);
+        if (!image)
+            continue;
+        kernels = reallocarray(kernels, count + 1, sizeof(*kernels));
+        if (!kernels)
+            abort();
+        kernels[count++] = (struct kernel){
+            .version = str_dup(names[i]),
+            .image = image,
+            .initramfs = first_file(tree, initramfs, ARRAY_SIZE(initramfs), names[i])};
     }
-    if (kept == 0)
+    if (count == 0)
         return error_set(err, ENOENT,
                          "the guest has no kernel in /boot with modules in /lib/modules; is the "
                          "filesystem of /boot on one of the disks");
-    qsort(names, kept, sizeof(*names), by_version);
-    *ret_kernels = steal_ptr(names);
+    qsort(kernels, count, sizeof(*kernels), by_version);
+    *ret_kernels = kernels;
+    *ret_count = count;
     return 0;
 }

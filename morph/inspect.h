@@ -10,6 +10,7 @@ int inspect_is_root(const struct tree *tree);
 /* os-release into *ret_os (owned by the caller: os_done()). */
 int inspect_os(const struct tree *tree, struct os *ret_os, struct error **err);
 void os_done(struct os *os);
+enum family inspect_family(const struct os *os);
 
 /* A filesystem of fstab that has to be mounted as well. */
 struct mount {
@@ -34,5 +35,8 @@ int inspect_mounts(const struct tree *tree, const struct volume_list *volumes,
                    struct mount_list *ret_mounts, struct error **err);
 void mount_list_done(struct mount_list *mounts);
 
-/* Kernel versions in /lib/modules that have a /boot/vmlinuz, oldest first.  -ENOENT when none. */
-int inspect_kernels(const struct tree *tree, char ***ret_kernels, struct error **err);
+#define KERNELS_MAX 64
+
+/* Kernels with modules in /lib/modules and an image, oldest first.  -ENOENT when none. */
+int inspect_kernels(const struct tree *tree, struct kernel **ret_kernels, size_t *ret_count,
+                    struct error **err);

@@ -158,7 +158,7 @@ static const char *describe(void)
 
 const struct change_ops change_linux_agents = {
     .name = "agents",
-    .applies = facts_is_debian,
+    .applies = facts_is_linux,
     .apply = apply,
     .describe = describe,
 };

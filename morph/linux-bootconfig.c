@@ -117,7 +117,7 @@ static const char *describe(void)
 
 const struct change_ops change_linux_bootconfig = {
     .name = "bootconfig",
-    .applies = facts_is_debian,
+    .applies = facts_is_linux,
     .apply = apply,
     .describe = describe,
 };

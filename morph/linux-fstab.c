@@ -110,7 +110,7 @@ static const char *describe(void)
 
 const struct change_ops change_linux_fstab = {
     .name = "fstab",
-    .applies = facts_is_debian,
+    .applies = facts_is_linux,
     .apply = apply,
     .describe = describe,
 };

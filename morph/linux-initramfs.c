@@ -25,11 +25,11 @@ static const char *const wanted[] = {"virtio_pci", "virtio_blk", "virtio_scsi", 
                                      "sd_mod"};
 
 /* One kernel being looked at. */
-struct kernel {
+struct work {
     struct facts *facts;
     struct plan *plan;
     const char *version;
-    char *path; /* of its initramfs */
+    const char *path; /* of its initramfs */
     char *data;
     size_t length;
     struct initramfs *initramfs;
@@ -41,9 +41,8 @@ struct kernel {
     struct buffer added; /* names, for people */
 };
 
-static void kernel_done(struct kernel *k)
+static void work_done(struct work *k)
 {
-    free(k->path);
     free(k->data);
     initramfs_free(k->initramfs);
     module_table_done(&k->table);
@@ -54,7 +53,7 @@ static void kernel_done(struct kernel *k)
 }
 
 /* Reads /lib/modules/VERSION/NAME into *ret_text; "" when it is not there. */
-static int read_index(const struct kernel *k, const char *name, char **ret_text, struct error **err)
+static int read_index(const struct work *k, const char *name, char **ret_text, struct error **err)
 {
     _cleanup_free_ char *path = str_format("/lib/modules/%s/%s", k->version, name);
     size_t length;
@@ -97,7 +96,7 @@ static bool stored_plain(const struct initramfs *i, const char *dep)
     return false;
 }
 
-static int read_tables(struct kernel *k, struct error **err)
+static int read_tables(struct work *k, struct error **err)
 {
     _cleanup_free_ char *dep = NULL;
     int r = read_index(k, "modules.dep", &dep, err);
@@ -122,7 +121,7 @@ static int collect_bytes(void *context, const void *data, size_t length)
 }
 
 /* The module's file; its name in the guest may have a suffix more than in the table. */
-static int read_module(const struct kernel *k, const struct module *m, struct buffer *out,
+static int read_module(const struct work *k, const struct module *m, struct buffer *out,
                        struct error **err)
 {
     static const char *const suffixes[] = {"", ".xz", ".zst", ".gz"};
@@ -149,7 +148,7 @@ static int read_module(const struct kernel *k, const struct module *m, struct bu
     return 0;
 }
 
-static int add_modules(struct kernel *k, struct error **err)
+static int add_modules(struct work *k, struct error **err)
 {
     for (size_t i = 0; i < k->table.count; i++) {
         const struct module *m = &k->table.items[i];
@@ -169,7 +168,7 @@ static int add_modules(struct kernel *k, struct error **err)
     return 0;
 }
 
-static void add_below_modules(struct kernel *k, const char *file, const struct buffer *data)
+static void add_below_modules(struct work *k, const char *file, const struct buffer *data)
 {
     _cleanup_free_ char *name = str_format("%s/%s", k->initramfs->modules_directory, file);
 
@@ -177,7 +176,7 @@ static void add_below_modules(struct kernel *k, const char *file, const struct b
 }
 
 /* Index files for what the initramfs will hold: the modules it has and those that were added. */
-static void add_indexes(struct kernel *k)
+static void add_indexes(struct work *k)
 {
     _cleanup_buffer_ struct buffer dep = {0}, dep_bin = {0}, alias = {0}, alias_bin = {0};
     char name[MODULE_NAME_MAX];
@@ -212,7 +211,7 @@ static bool has_line(const char *text, const char *word)
     return false;
 }
 
-static void add_load_list(struct kernel *k)
+static void add_load_list(struct work *k)
 {
     _cleanup_buffer_ struct buffer list = {0};
 
@@ -226,7 +225,7 @@ static void add_load_list(struct kernel *k)
 }
 
 /* udev in the initramfs renames network cards too: it must know the same names. */
-static void add_links(struct kernel *k)
+static void add_links(struct work *k)
 {
     const struct initramfs *i = k->initramfs;
 
@@ -248,7 +247,7 @@ static void add_links(struct kernel *k)
 }
 
 /* The resume device that was built in; a name of the source would make each boot wait for it. */
-static void add_resume(struct kernel *k)
+static void add_resume(struct work *k)
 {
     const char *text = k->initramfs->conf_resume, *why;
     _cleanup_free_ char *device = NULL, *changed = NULL;
@@ -268,7 +267,7 @@ static void add_resume(struct kernel *k)
 
 /* Marks what is wanted.  1 when something is missing in the initramfs, 0 when nothing is,
  * -ENOENT when the kernel has no virtio disk driver at all. */
-static int mark_missing(struct kernel *k)
+static int mark_missing(struct work *k)
 {
     bool missing = false;
 
@@ -283,9 +282,8 @@ static int mark_missing(struct kernel *k)
     return missing;
 }
 
-static int propose(struct kernel *k, struct error **err)
+static int propose(struct work *k, struct error **err)
 {
-    struct edit *edit;
     size_t length;
     char *data;
     int r = mark_missing(k);
@@ -310,31 +308,30 @@ static int propose(struct kernel *k, struct error **err)
     r = initramfs_appendix(k->initramfs, k->length, &k->archive, &data, &length);
     if (r < 0)
         return error_set_errno(err, -r, "cannot pack the archive for kernel %s", k->version);
-    edit = plan_edit(k->plan, EDIT_APPEND, "initramfs", k->path, data, length,
-                     str_format("an archive of %zu KiB is appended: %s",
-                                (k->archive.out.length + 1023) / 1024, k->added.data),
-                     str_dup("the kernel reaches its root disk on virtio only with these in its "
-                             "initramfs"));
-    edit->offset = k->length;
+    plan_append(k->plan, "initramfs", k->path, k->data, k->length, data, length,
+                str_format("an archive of %zu KiB is appended: %s",
+                           (k->archive.out.length + 1023) / 1024, k->added.data),
+                str_dup("the kernel reaches its root disk on virtio only with these in its "
+                        "initramfs"));
     return 0;
 }
 
-static int change_kernel(struct facts *facts, struct plan *plan, const char *version,
+static int change_kernel(struct facts *facts, struct plan *plan, const struct kernel *kernel,
                          struct error **err)
 {
-    struct kernel k = {.facts = facts, .plan = plan, .version = version};
-    int r;
+    struct work k = {
+        .facts = facts, .plan = plan, .version = kernel->version, .path = kernel->initramfs};
+    int r = -ENOENT;
 
-    k.path = str_format("/boot/initrd.img-%s", version);
-    r = tree_read(&facts->tree, k.path, INITRAMFS_MAX, &k.data, &k.length, err);
+    if (k.path)
+        r = tree_read(&facts->tree, k.path, INITRAMFS_MAX, &k.data, &k.length, err);
     if (r == -ENOENT) {
         plan_warn(plan, "initramfs",
-                  "kernel %s has no initramfs (%s); it boots on virtio only if its drivers are "
-                  "built in",
-                  version, k.path);
+                  "kernel %s has no initramfs; it boots on virtio only if its drivers are built in",
+                  k.version);
         r = 0;
     } else if (r == 0) {
-        r = initramfs_read(k.data, k.length, version, &k.initramfs, err);
+        r = initramfs_read(k.data, k.length, k.version, &k.initramfs, err);
         if (r == 0 && !k.initramfs->is_initramfs_tools)
             r = error_set(err, ENOTSUP,
                           "the initramfs %s was not made by initramfs-tools, the only kind this "
@@ -345,7 +342,7 @@ static int change_kernel(struct facts *facts, struct plan *plan, const char *ver
         if (r == 0)
             r = propose(&k, err);
     }
-    kernel_done(&k);
+    work_done(&k);
     return r;
 }
 
@@ -384,14 +381,16 @@ static int change_modules_file(struct facts *facts, struct plan *plan, struct er
  * that cannot be changed is only told. */
 static int apply(struct facts *facts, struct plan *plan, struct error **err)
 {
-    for (char **version = facts->kernels; version && *version; version++) {
+    for (size_t i = 0; i < facts->kernel_count; i++) {
+        const struct kernel *kernel = &facts->kernels[i];
         _cleanup_error_ struct error *failed = NULL;
 
-        if (change_kernel(facts, plan, *version, &failed) == 0)
+        if (change_kernel(facts, plan, kernel, &failed) == 0)
             continue;
-        if (!version[1])
+        if (i + 1 == facts->kernel_count)
             return error_move(err, &failed);
-        plan_warn(plan, "initramfs", "kernel %s stays as it is: %s", *version, error_text(failed));
+        plan_warn(plan, "initramfs", "kernel %s stays as it is: %s", kernel->version,
+                  error_text(failed));
     }
     return change_modules_file(facts, plan, err);
 }
@@ -403,7 +402,7 @@ static const char *describe(void)
 
 const struct change_ops change_linux_initramfs = {
     .name = "initramfs",
-    .applies = facts_is_debian,
+    .applies = facts_is_linux,
     .apply = apply,
     .describe = describe,
 };

@@ -142,10 +142,10 @@ static void pair_rest(struct facts *facts, struct plan *plan, const struct netco
 {
     size_t names = free_names(facts, config), cards = 0;
 
-    for (size_t i = 0; i < facts->nic_count; i++)
-        cards += !mac_is_pinned(facts, facts->nics[i].mac);
-    for (size_t i = 0; i < facts->nic_count; i++) {
-        const char *mac = facts->nics[i].mac, *name;
+    for (size_t i = 0; i < facts->request->nic_count; i++)
+        cards += !mac_is_pinned(facts, facts->request->nics[i].mac);
+    for (size_t i = 0; i < facts->request->nic_count; i++) {
+        const char *mac = facts->request->nics[i].mac, *name;
 
         if (mac_is_pinned(facts, mac))
             continue;
@@ -168,11 +168,11 @@ static void pair_rest(struct facts *facts, struct plan *plan, const struct netco
 
 static void decide(struct facts *facts, struct plan *plan, const struct netconfig *config)
 {
-    for (size_t i = 0; i < facts->nic_count; i++)
-        if (facts->nics[i].name)
-            add_pin(facts, facts->nics[i].mac, facts->nics[i].name);
-    for (size_t i = 0; i < facts->nic_count; i++) {
-        const char *mac = facts->nics[i].mac, *name = recorded_name(config, mac);
+    for (size_t i = 0; i < facts->request->nic_count; i++)
+        if (facts->request->nics[i].name)
+            add_pin(facts, facts->request->nics[i].mac, facts->request->nics[i].name);
+    for (size_t i = 0; i < facts->request->nic_count; i++) {
+        const char *mac = facts->request->nics[i].mac, *name = recorded_name(config, mac);
 
         if (!mac_is_pinned(facts, mac) && name && !name_is_pinned(facts, name))
             add_pin(facts, mac, name);
@@ -222,7 +222,7 @@ static int apply(struct facts *facts, struct plan *plan, struct error **err)
     if (netplan && netplan[0])
         plan_warn(plan, "network",
                   "names in /etc/netplan are not read; give them with --nic MAC=NAME");
-    if (facts->nic_count == 0 && free_names(facts, config) > 0)
+    if (facts->request->nic_count == 0 && free_names(facts, config) > 0)
         plan_warn(plan, "network",
                   "the guest configures '%s', but no --nic was given: its name may change and its "
                   "addresses be lost",
@@ -240,7 +240,7 @@ static const char *describe(void)
 
 const struct change_ops change_linux_network = {
     .name = "network",
-    .applies = facts_is_debian,
+    .applies = facts_is_linux,
     .apply = apply,
     .describe = describe,
 };

@@ -33,7 +33,7 @@ static const char *describe(void)
 
 const struct change_ops change_linux_serial = {
     .name = "serial",
-    .applies = facts_is_debian,
+    .applies = facts_is_linux,
     .apply = apply,
     .describe = describe,
 };

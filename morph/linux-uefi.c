@@ -19,7 +19,7 @@
 
 static bool applies(const struct facts *facts)
 {
-    return facts_is_debian(facts) && tree_kind(&facts->tree, DEBIAN) == TREE_DIR;
+    return facts_is_linux(facts) && tree_kind(&facts->tree, DEBIAN) == TREE_DIR;
 }
 
 /* 1 when the file was there and its copy is planned. */

@@ -7,12 +7,13 @@
 #include <string.h>
 
 #include "base/accel.h"
-#include "base/align.h"
+#include "morph/apply.h"
 #include "morph/guest.h"
 #include "morph/interrupt.h"
 #include "morph/options.h"
 #include "morph/plan.h"
 #include "morph/report.h"
+#include "morph/space.h"
 #include "morph/survey.h"
 
 #ifndef SLIPWAY_VERSION
@@ -21,121 +22,44 @@
 
 #define EXIT_UNCHANGED 20 /* nothing was changed */
 
-#define INODES_NEEDED 64
-
-static int check_one(struct guest *guest, const char *directory, uint64_t needed,
-                     struct error **err)
+/* What a program of the guest made must leave nothing to be done: the plan is made once more. */
+static int check_runs(struct facts *facts, const struct plan *plan, struct error **err)
 {
-    struct guest_space space;
-    int r = guest_space(guest, directory, &space, err);
-
-    if (r < 0)
-        return r;
-    if (space.bytes < needed)
-        return error_set(err, ENOSPC,
-                         "the guest's filesystem for %s has %llu MiB free and needs %llu; make "
-                         "room in the source and sync again",
-                         directory, (unsigned long long)(space.bytes >> 20),
-                         (unsigned long long)(needed >> 20) + 1);
-    if (space.inodes < INODES_NEEDED)
-        return error_set(err, ENOSPC,
-                         "the guest's filesystem for %s has %llu free inodes and needs %d; remove "
-                         "files in the source and sync again",
-                         directory, (unsigned long long)space.inodes, INODES_NEEDED);
-    return 0;
-}
-
-/* Edits are below these directories, of which each may be a filesystem of its own. */
-static const struct {
-    const char *directory, *except;
-    uint64_t reserve; /* free space that must be left behind what the plan adds */
-} places[] = {
-    {"/", "/boot", (uint64_t)16 << 20},
-    {"/boot", "/boot/efi", (uint64_t)2 << 20},
-    {"/boot/efi", NULL, (uint64_t)256 << 10},
-};
-
-static int check_space(struct guest *guest, const struct plan *plan, struct error **err)
-{
-    struct guest_space space[ARRAY_SIZE(places)];
-    uint64_t needed[ARRAY_SIZE(places)];
-    int r = guest_space(guest, "/", &space[0], err);
-
-    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(places); i++) {
-        size_t owner = 0; /* the first place on the same filesystem */
-
-        /* Where there is no such directory it will be made on the root filesystem. */
-        if (i > 0 && guest_space(guest, places[i].directory, &space[i], NULL) < 0)
-            space[i] = space[0];
-        while (space[owner].id != space[i].id)
-            owner++;
-        needed[i] = 0;
-        needed[owner] += plan_bytes(plan, places[i].directory, places[i].except);
-    }
-    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(places); i++)
-        if (needed[i] > 0)
-            r = check_one(guest, places[i].directory, needed[i] + places[i].reserve, err);
-    return r;
-}
-
-static int apply_edit(struct guest *guest, const struct edit *edit, struct error **err)
-{
-    switch (edit->kind) {
-    case EDIT_WRITE:
-        return guest_write(guest, edit->path, edit->data, edit->length, err);
-    case EDIT_APPEND:
-        return guest_append(guest, edit->path, edit->offset, edit->data, edit->length, err);
-    case EDIT_LINK:
-        return guest_link(guest, edit->path, edit->data, err);
-    case EDIT_REMOVE:
-        return guest_remove_link(guest, edit->path, err);
-    }
-    return -EINVAL;
-}
-
-static int apply(struct guest *guest, const struct plan *plan, const struct report *report,
-                 struct error **err)
-{
+    struct plan again = {0};
     int r = 0;
+    bool ran = false;
 
-    for (size_t i = 0; r == 0 && i < plan->edit_count; i++) {
-        r = apply_edit(guest, &plan->edits[i], err);
-        if (r == 0)
-            report_edit(report, &plan->edits[i]);
-    }
+    for (size_t i = 0; i < plan->edit_count; i++)
+        ran |= plan->edits[i].kind == EDIT_RUN;
+    if (ran)
+        r = plan_make(facts, &again, err);
+    if (r == 0 && again.edit_count > 0)
+        r = error_set(err, EIO, "after the guest's own program ran, %s still lacks something: %s",
+                      again.edits[0].path, again.edits[0].what);
+    plan_done(&again);
     return r;
 }
 
-static int check_edit(struct guest *guest, const struct edit *edit, struct error **err)
-{
-    struct tree tree = guest_tree(guest);
-    _cleanup_free_ char *target = NULL;
-
-    if (edit->kind == EDIT_WRITE || edit->kind == EDIT_APPEND)
-        return guest_check_bytes(guest, edit->path, edit->offset, edit->data, edit->length, err);
-    if (edit->kind == EDIT_REMOVE
-            ? tree_kind(&tree, edit->path) == TREE_NONE
-            : tree_readlink(&tree, edit->path, &target) == 0 && strcmp(target, edit->data) == 0)
-        return 0;
-    return error_set(err, EIO, "%s is not as it was made", edit->path);
-}
-
-/* Reads every edit back from the disks. */
-static int verify(struct guest *guest, const struct plan *plan, struct report *report,
-                  struct error **err)
+/* *changed becomes true before the first write. */
+static int carry_out(struct guest *guest, struct report *report, struct facts *facts,
+                     struct plan *plan, bool *changed, struct error **err)
 {
     int r;
 
+    report_phase(report, "apply");
+    r = guest_make_writable(guest, err);
+    if (r < 0)
+        return r;
+    *changed = true;
+    r = apply_plan(guest, plan, report, err);
+    if (r < 0)
+        return r;
     report_phase(report, "verify");
-    r = guest_mount_again(guest, err);
-    for (size_t i = 0; r == 0 && i < plan->edit_count; i++)
-        r = check_edit(guest, &plan->edits[i], err);
-    return r;
+    r = apply_verify(guest, plan, err);
+    return r < 0 ? r : check_runs(facts, plan, err);
 }
 
-/* The whole run.  *changed becomes true before the first write. */
-static int run(const struct options *o, struct report *report, struct facts *facts,
-               struct plan *plan, bool *changed, struct error **err)
+static int launch(const struct options *o, struct guest **ret_guest, struct error **err)
 {
     const char *accel = o->accel;
     int r = strcmp(accel, "auto") == 0 ? accel_choose(&accel) : 0;
@@ -144,30 +68,31 @@ static int run(const struct options *o, struct report *report, struct facts *fac
                                                 .read_only = o->dry_run,
                                                 .kvm = strcmp(accel, "kvm") == 0,
                                                 .cache_dir = o->cache_dir};
-    struct guest *guest = NULL;
 
     if (r < 0)
         return error_set(err, -r, "SLIPWAY_ACCEL must be kvm or tcg");
+    return guest_open(&guest_options, ret_guest, err);
+}
+
+/* The whole run. */
+static int run(const struct options *o, struct report *report, struct facts *facts,
+               struct plan *plan, bool *changed, struct error **err)
+{
+    struct guest *guest = NULL;
+    int r;
+
     report_phase(report, "launch");
-    r = guest_open(&guest_options, &guest, err);
+    r = launch(o, &guest, err);
     if (r < 0)
         return r;
     report_phase(report, "inspect");
-    r = survey_guest(guest, o->root, facts, err);
+    r = survey_guest(guest, facts, err);
     if (r == 0)
         r = plan_make(facts, plan, err);
     if (r == 0)
-        r = check_space(guest, plan, err);
-    if (r == 0 && !o->dry_run && plan->edit_count > 0) {
-        report_phase(report, "apply");
-        r = guest_make_writable(guest, err);
-        if (r == 0) {
-            *changed = true;
-            r = apply(guest, plan, report, err);
-        }
-        if (r == 0)
-            r = verify(guest, plan, report, err);
-    }
+        r = space_check(guest, plan, err);
+    if (r == 0 && !o->dry_run && plan->edit_count > 0)
+        r = carry_out(guest, report, facts, plan, changed, err);
     if (r < 0) {
         guest_abandon(guest);
         return r;
@@ -195,8 +120,7 @@ int main(int argc, char **argv)
     }
     interrupt_watch();
     report_begin(&report, options.json, options.dry_run);
-    facts.nics = options.nics;
-    facts.nic_count = options.nic_count;
+    facts.request = &options.request;
     if (options.help) {
         fputs(options_help, stdout);
     } else if (options.version) {

@@ -25,20 +25,6 @@ const char options_help[] =
     "exit status: 0 the guest is ready; 1 failed after changes may have begun, drop the draft;\n"
     "2 wrong use; 20 refused or failed with nothing changed\n";
 
-enum { OPT_DISK = 256, OPT_NIC, OPT_ROOT, OPT_DRY_RUN, OPT_JSON, OPT_ACCEL, OPT_HELP, OPT_VERSION };
-
-static const struct option long_options[] = {
-    {"disk", required_argument, NULL, OPT_DISK},
-    {"nic", required_argument, NULL, OPT_NIC},
-    {"root", required_argument, NULL, OPT_ROOT},
-    {"dry-run", no_argument, NULL, OPT_DRY_RUN},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"accel", required_argument, NULL, OPT_ACCEL},
-    {"help", no_argument, NULL, OPT_HELP},
-    {"version", no_argument, NULL, OPT_VERSION},
-    {NULL, 0, NULL, 0},
-};
-
 static int add_disk(struct options *o, const char *text, struct error **err)
 {
     struct disk_spec *disks = reallocarray(o->disks, o->disk_count + 1, sizeof(*disks));
@@ -55,15 +41,16 @@ static int add_disk(struct options *o, const char *text, struct error **err)
 
 static int add_nic(struct options *o, const char *text, struct error **err)
 {
-    struct nic *nics = reallocarray(o->nics, o->nic_count + 1, sizeof(*nics));
+    struct request *q = &o->request;
+    struct nic *nics = reallocarray(q->nics, q->nic_count + 1, sizeof(*nics));
     size_t length = strcspn(text, "=");
     const char *name = text[length] ? text + length + 1 : NULL;
     struct nic *nic;
 
     if (!nics)
         abort();
-    o->nics = nics;
-    nic = &nics[o->nic_count];
+    q->nics = nics;
+    nic = &nics[q->nic_count];
     *nic = (struct nic){0};
     if (!mac_parse(text, length, nic->mac))
         return error_set(err, EINVAL, "--nic '%s': give a MAC address like 52:54:00:12:34:56",
@@ -71,13 +58,13 @@ static int add_nic(struct options *o, const char *text, struct error **err)
     if (name && !netname_is_valid(name, strlen(name)))
         return error_set(err, EINVAL, "--nic '%s': '%s' cannot be the name of a network card", text,
                          name);
-    for (size_t i = 0; i < o->nic_count; i++)
+    for (size_t i = 0; i < q->nic_count; i++)
         if (strcmp(nics[i].mac, nic->mac) == 0 ||
             (name && nics[i].name && strcmp(nics[i].name, name) == 0))
             return error_set(err, EINVAL, "--nic '%s': the MAC address or name is given twice",
                              text);
     nic->name = str_dup(name);
-    o->nic_count++;
+    q->nic_count++;
     return 0;
 }
 
@@ -94,48 +81,86 @@ static int set_accel(struct options *o, const char *text, struct error **err)
     return error_set(err, EINVAL, "--accel '%s': choose auto, kvm or tcg", text);
 }
 
-static int set_option(struct options *o, int option, struct error **err)
+static int set_root(struct options *o, const char *text, struct error **err)
 {
-    switch (option) {
-    case OPT_DISK:
-        return add_disk(o, optarg, err);
-    case OPT_NIC:
-        return add_nic(o, optarg, err);
-    case OPT_ROOT:
-        o->root = optarg;
-        return 0;
-    case OPT_DRY_RUN:
-        o->dry_run = true;
-        return 0;
-    case OPT_JSON:
-        o->json = true;
-        return 0;
-    case OPT_ACCEL:
-        return set_accel(o, optarg, err);
-    case OPT_HELP:
-        o->help = true;
-        return 0;
-    case OPT_VERSION:
-        o->version = true;
-        return 0;
-    default:
-        return error_set(err, EINVAL, "unknown option or missing argument; see --help");
+    if (*text != '/')
+        return error_set(err, EINVAL, "--root '%s': give a device like /dev/sda1", text);
+    o->request.root = text;
+    return 0;
+}
+
+static int set_dry_run(struct options *o, const char *text, struct error **err)
+{
+    o->dry_run = true;
+    return 0;
+}
+
+static int set_json(struct options *o, const char *text, struct error **err)
+{
+    o->json = true;
+    return 0;
+}
+
+static int set_help(struct options *o, const char *text, struct error **err)
+{
+    o->help = true;
+    return 0;
+}
+
+static int set_version(struct options *o, const char *text, struct error **err)
+{
+    o->version = true;
+    return 0;
+}
+
+/* In the order of --help.  `value` says what the argument is; NULL: there is none. */
+static const struct {
+    const char *name, *value;
+    int (*set)(struct options *o, const char *text, struct error **err);
+} known[] = {
+    {"disk", "URI-or-FILE", add_disk},
+    {"nic", "MAC[=NAME]", add_nic},
+    {"root", "DEVICE", set_root},
+    {"dry-run", NULL, set_dry_run},
+    {"json", NULL, set_json},
+    {"accel", "auto|kvm|tcg", set_accel},
+    {"help", NULL, set_help},
+    {"version", NULL, set_version},
+};
+
+#define OPTION_BASE 256
+
+static int parse_all(int argc, char **argv, struct options *o, struct error **err)
+{
+    struct option table[ARRAY_SIZE(known) + 1] = {{0}};
+    int number, r = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+        table[i] = (struct option){.name = known[i].name,
+                                   .has_arg = known[i].value ? required_argument : no_argument,
+                                   .val = OPTION_BASE + (int)i};
+    optind = 1;
+    opterr = 0;
+    while (r == 0 && (number = getopt_long(argc, argv, "", table, NULL)) >= 0) {
+        if (number < OPTION_BASE)
+            return error_set(err, EINVAL,
+                             "'%s': unknown option or missing argument; see --help",
+                             argv[optind - 1]);
+        r = known[number - OPTION_BASE].set(o, optarg, err);
     }
+    return r;
 }
 
 int options_parse(int argc, char **argv, struct options *ret_options, struct error **err)
 {
     const char *cache = getenv("SLIPWAY_CACHE");
-    int option, r = 0;
+    int r;
 
     *ret_options = (struct options){.accel = "auto"};
     ret_options->default_cache_dir =
         str_format("%s/guestfs", cache && *cache ? cache : "/var/cache/slipway");
     ret_options->cache_dir = ret_options->default_cache_dir;
-    optind = 1;
-    opterr = 0;
-    while (r == 0 && (option = getopt_long(argc, argv, "", long_options, NULL)) >= 0)
-        r = set_option(ret_options, option, err);
+    r = parse_all(argc, argv, ret_options, err);
     if (r < 0 || ret_options->help || ret_options->version)
         return r;
     if (optind < argc)
@@ -143,9 +168,6 @@ int options_parse(int argc, char **argv, struct options *ret_options, struct err
                          argv[optind]);
     if (ret_options->disk_count == 0)
         return error_set(err, EINVAL, "no --disk was given; see --help");
-    if (ret_options->root && *ret_options->root != '/')
-        return error_set(err, EINVAL, "--root '%s': give a device like /dev/sda1",
-                         ret_options->root);
     return 0;
 }
 
@@ -153,10 +175,10 @@ void options_done(struct options *options)
 {
     for (size_t i = 0; i < options->disk_count; i++)
         disk_spec_done(&options->disks[i]);
-    for (size_t i = 0; i < options->nic_count; i++)
-        free(options->nics[i].name);
+    for (size_t i = 0; i < options->request.nic_count; i++)
+        free(options->request.nics[i].name);
     free(options->disks);
-    free(options->nics);
+    free(options->request.nics);
     free(options->default_cache_dir);
     *options = (struct options){0};
 }

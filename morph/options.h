@@ -6,14 +6,12 @@
 #include <stddef.h>
 #include "base/error.h"
 #include "morph/disk.h"
-#include "morph/facts.h"
+#include "morph/request.h"
 
 struct options {
     struct disk_spec *disks;
     size_t disk_count;
-    struct nic *nics;
-    size_t nic_count;
-    const char *root;      /* or NULL */
+    struct request request;
     const char *cache_dir; /* from the environment or the default */
     const char *accel;     /* "auto", "kvm" or "tcg"; static */
     bool dry_run;

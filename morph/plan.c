@@ -7,6 +7,10 @@
 #include "base/align.h"
 #include "base/str.h"
 #include "morph/change.h"
+#include "morph/sha256.h"
+
+/* An initramfs is the largest file that is changed. */
+#define HASHED_MAX ((size_t)768 << 20)
 
 static const struct change_ops *const changes[] = {
     &change_linux_fstab, &change_linux_bootconfig, &change_linux_network, &change_linux_initramfs,
@@ -28,6 +32,36 @@ void plan_done(struct plan *plan)
     *plan = (struct plan){0};
 }
 
+const char *edit_kind_name(enum edit_kind kind)
+{
+    static const char *const names[] = {"write", "append", "link", "remove", "delete", "run"};
+
+    return names[kind];
+}
+
+/* What the files to be changed are now. */
+static int fill_hashes(const struct facts *facts, struct plan *plan, struct error **err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < plan->edit_count; i++) {
+        struct edit *e = &plan->edits[i];
+        _cleanup_free_ char *old = NULL;
+        size_t length;
+
+        if (e->kind == EDIT_WRITE)
+            sha256_hex(e->data, e->length, NULL, 0, e->after);
+        if (e->kind != EDIT_WRITE && e->kind != EDIT_DELETE && e->kind != EDIT_RUN)
+            continue;
+        r = tree_read(&facts->tree, e->path, HASHED_MAX, &old, &length, err);
+        if (r == 0)
+            sha256_hex(old, length, NULL, 0, e->before);
+        else if (r == -ENOENT)
+            r = 0;
+    }
+    return r;
+}
+
 int plan_make(struct facts *facts, struct plan *ret_plan, struct error **err)
 {
     struct plan plan = {0};
@@ -39,6 +73,10 @@ int plan_make(struct facts *facts, struct plan *ret_plan, struct error **err)
             plan_done(&plan);
             return r;
         }
+    }
+    if (fill_hashes(facts, &plan, err) < 0) {
+        plan_done(&plan);
+        return -EIO;
     }
     *ret_plan = plan;
     return 0;
@@ -60,6 +98,17 @@ struct edit *plan_edit(struct plan *plan, enum edit_kind kind, const char *chang
                                             .what = what,
                                             .why = why};
     return &edits[plan->edit_count++];
+}
+
+struct edit *plan_append(struct plan *plan, const char *change, const char *path, const void *old,
+                         size_t old_length, char *data, size_t length, char *what, char *why)
+{
+    struct edit *e = plan_edit(plan, EDIT_APPEND, change, path, data, length, what, why);
+
+    e->offset = old_length;
+    sha256_hex(old, old_length, NULL, 0, e->before);
+    sha256_hex(old, old_length, data, length, e->after);
+    return e;
 }
 
 static void note_add(struct plan *plan, const char *change, bool warning, const char *fmt,

@@ -17,8 +17,15 @@ enum edit_kind {
     EDIT_WRITE,  /* the whole file becomes data; owner and mode stay when it exists */
     EDIT_APPEND, /* data is added at the end of a file of `offset` bytes */
     EDIT_LINK,   /* path becomes a symbolic link to data; directories are made */
-    EDIT_REMOVE  /* path, a symbolic link, is removed */
+    EDIT_REMOVE, /* path, a symbolic link, is removed */
+    EDIT_DELETE, /* path, a regular file, is removed */
+    EDIT_RUN     /* a program of the guest, which makes path anew; data: its words, each ended by
+                    NUL.  Afterwards the change must have nothing more to propose */
 };
+
+#define EDIT_HASH 65
+
+const char *edit_kind_name(enum edit_kind kind); /* "write"; static */
 
 struct edit {
     enum edit_kind kind;
@@ -27,6 +34,9 @@ struct edit {
     char *data;
     size_t length;
     uint64_t offset;
+    int mode;   /* of a file that is new, as chmod takes it; 0: 0644 */
+    bool secret; /* data must not be shown */
+    char before[EDIT_HASH], after[EDIT_HASH]; /* SHA-256 in hex; "" where there is no file */
     char *what; /* sentence: what is different afterwards */
     char *why;  /* sentence: why it has to be */
 };
@@ -45,13 +55,18 @@ struct plan {
     size_t note_count;
 };
 
-/* Runs every change that applies.  On failure *ret_plan is untouched. */
+/* Runs every change that applies and fills the hashes.  On failure *ret_plan is untouched. */
 int plan_make(struct facts *facts, struct plan *ret_plan, struct error **err);
 void plan_done(struct plan *plan);
 
 /* Adds an edit; takes data, what and why.  Valid until the next one. */
 struct edit *plan_edit(struct plan *plan, enum edit_kind kind, const char *change, const char *path,
                        char *data, size_t length, char *what, char *why);
+
+/* EDIT_APPEND to a file whose bytes are `old`; takes data, what and why. */
+struct edit *plan_append(struct plan *plan, const char *change, const char *path, const void *old,
+                         size_t old_length, char *data, size_t length, char *what, char *why);
+
 void plan_note(struct plan *plan, const char *change, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void plan_warn(struct plan *plan, const char *change, const char *fmt, ...)

@@ -70,6 +70,12 @@ void report_edit(const struct report *report, const struct edit *edit)
         fprintf(stderr, "  %-10s %s\n", edit->change, edit->path);
 }
 
+/* null where there is no file. */
+static json_t *hash(const char *hex)
+{
+    return *hex ? json_string(hex) : json_null();
+}
+
 static json_t *edits_json(const struct plan *plan)
 {
     json_t *list = json_array();
@@ -78,8 +84,10 @@ static json_t *edits_json(const struct plan *plan)
         const struct edit *e = &plan->edits[i];
 
         json_array_append_new(list,
-                              json_pack("{s:s,s:o,s:o,s:o}", "change", e->change, "path",
-                                        text(e->path), "what", text(e->what), "why", text(e->why)));
+                              json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:o}", "change", e->change,
+                                        "kind", edit_kind_name(e->kind), "path", text(e->path),
+                                        "what", text(e->what), "why", text(e->why), "before",
+                                        hash(e->before), "after", hash(e->after)));
     }
     return list;
 }

@@ -138,15 +138,16 @@ static int check_system(struct facts *facts, struct error **err)
 
     if (r < 0)
         return r;
-    if (!facts_is_debian(facts))
+    facts->family = inspect_family(&facts->os);
+    if (!facts_is_linux(facts))
         return error_set(err, ENOTSUP,
-                         "the guest runs %s; this version changes Debian guests with "
-                         "initramfs-tools only",
+                         "the guest runs %s, which this version does not know; the families it "
+                         "changes are in slipway-morph(8)",
                          facts->os.pretty);
-    return inspect_kernels(&facts->tree, &facts->kernels, err);
+    return inspect_kernels(&facts->tree, &facts->kernels, &facts->kernel_count, err);
 }
 
-int survey_guest(struct guest *guest, const char *root, struct facts *facts, struct error **err)
+int survey_guest(struct guest *guest, struct facts *facts, struct error **err)
 {
     struct root found = {0};
     int r = guest_volumes(guest, &facts->volumes, err);
@@ -156,7 +157,7 @@ int survey_guest(struct guest *guest, const char *root, struct facts *facts, str
                       "the guest is hibernated (its swap holds a memory image); start it in the "
                       "source and shut it down");
     if (r == 0)
-        r = find_root(guest, root, &facts->volumes, &found, err);
+        r = find_root(guest, facts->request->root, &facts->volumes, &found, err);
     if (r == 0)
         r = mount_all(guest, &found, facts, err);
     if (r == 0)

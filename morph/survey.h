@@ -6,8 +6,7 @@
 #include "morph/guest.h"
 
 /*
- * root: device of the root filesystem as libguestfs names it (/dev/sda1, /dev/vg0/root), or NULL to
- * find it.  facts->nics must be set before.  On failure the reason is that nothing can be done
- * with this guest, and nothing was changed.  facts_done() in any case.
+ * facts->request must be set before.  On failure the reason is that nothing can be done with this
+ * guest, and nothing was changed.  facts_done() in any case.
  */
-int survey_guest(struct guest *guest, const char *root, struct facts *facts, struct error **err);
+int survey_guest(struct guest *guest, struct facts *facts, struct error **err);

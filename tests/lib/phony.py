@@ -47,7 +47,7 @@ FILES = {
 def make_tree(tree, properties):
     files = dict(FILES)
     if "other-system" in properties:
-        files["etc/os-release"] = 'ID=rocky\nID_LIKE="rhel fedora"\nPRETTY_NAME="Rocky Linux 9"\n'
+        files["etc/os-release"] = 'ID=slackware\nPRETTY_NAME="Slackware 15.0"\n'
     for name, text in files.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(text)

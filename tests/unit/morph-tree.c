@@ -68,9 +68,11 @@ void fake_apply(struct fake_tree *fake, const struct plan *plan)
             fake_put(fake, e->path, e->data, e->length);
         } else if (e->kind == EDIT_LINK) {
             fake_link(fake, e->path, e->data);
+        } else if (e->kind == EDIT_RUN) {
+            continue; /* nothing here could run it */
         } else if (!f) {
             abort();
-        } else if (e->kind == EDIT_REMOVE) {
+        } else if (e->kind == EDIT_REMOVE || e->kind == EDIT_DELETE) {
             fake_remove(f);
         } else {
             size_t length = f->length + e->length;

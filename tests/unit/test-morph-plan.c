@@ -21,6 +21,7 @@
 static struct fake_tree guest;
 static struct facts facts;
 static struct nic nics[2];
+static struct request request;
 
 static void put_kernel(const char *version, bool has_virtio)
 {
@@ -73,8 +74,8 @@ static int set_up(void **state)
     memset(nics, 0, sizeof(nics));
     strcpy(nics[0].mac, "52:54:00:00:00:01");
     strcpy(nics[1].mac, "52:54:00:00:00:02");
-    facts.nics = nics;
-    facts.nic_count = 1;
+    request = (struct request){.nics = nics, .nic_count = 1};
+    facts.request = &request;
     facts.volumes.disks = 1;
     add("/dev/sda1", 0, 1, "ext4", "root-uuid");
     add("/dev/sda2", 0, 2, "swap", "swap-uuid");
@@ -117,11 +118,11 @@ static size_t morph(void)
     for (size_t i = 0; i < facts.pin_count; i++)
         free(facts.pins[i].name);
     facts.pin_count = 0;
-    tree_names_free(facts.kernels);
-    facts.kernels = NULL;
+    facts_forget_kernels(&facts);
     os_done(&facts.os);
     assert_int_equal(inspect_os(&facts.tree, &facts.os, NULL), 0);
-    assert_int_equal(inspect_kernels(&facts.tree, &facts.kernels, NULL), 0);
+    facts.family = inspect_family(&facts.os);
+    assert_int_equal(inspect_kernels(&facts.tree, &facts.kernels, &facts.kernel_count, NULL), 0);
     if (plan_make(&facts, &plan, &err) < 0)
         fail_msg("%s", error_text(err));
     fake_apply(&guest, &plan);
@@ -195,7 +196,7 @@ static void test_virtio_that_is_there_is_not_added(void **state)
 static void test_names_of_cards(void **state)
 {
     nics[0].name = str_dup("lan7");
-    facts.nic_count = 2;
+    request.nic_count = 2;
     fake_text(&guest, "/etc/network/interfaces",
               "iface eth1 inet static\n hwaddress 52:54:00:00:00:02\niface eth0 inet dhcp\n");
     morph();

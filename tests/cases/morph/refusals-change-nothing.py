@@ -30,7 +30,7 @@ for words in ([], ["--disk", "ftp://x/y"], ["--disk", "x", "--nic", "nonsense"],
               ["--disk", "x", "stray"], ["--no-such-option"]):
     run(MORPH, *words, expect=2)
 
-for kind, sentence in (("other-system", "Rocky Linux 9"), ("hibernated", "hibernated"),
+for kind, sentence in (("other-system", "Slackware 15.0"), ("hibernated", "hibernated"),
                        ("errors", "fsck"), ("full", "MiB free")):
     disk = work / f"{kind}.raw"
     phony.debian(disk, kind)

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the guest*.c files share.  Only they may include this, and guestfs.h with it. */
+#pragma once
+
+#include <guestfs.h>
+#include "morph/guest.h"
+
+#define CONSOLE_TAIL 4096
+#define MOUNTS 16
+
+struct guest {
+    guestfs_h *g;
+    int disks;
+    char console[CONSOLE_TAIL + 1]; /* what QEMU and the appliance said last */
+    size_t console_length;
+    struct {
+        char *device, *directory, *options;
+    } mounts[MOUNTS]; /* what is mounted, in order, to mount it again */
+    size_t mount_count;
+};
+
+static inline void strings_free(char ***list)
+{
+    tree_names_free(*list);
+}
+#define _cleanup_strings_ _cleanup_(strings_free)
+
+/* errno of the last failure; EIO where the appliance gave none. */
+int guest_errno(const struct guest *guest);
+
+/* Sets a sentence "CONTEXT: what libguestfs says"; returns -guest_errno(). */
+int guest_error(struct guest *guest, struct error **err, const char *context);

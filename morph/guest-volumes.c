@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is on the guest's disks: partitions, logical volumes, filesystems. */
+#include "morph/guest-inside.h"
+
+#include <string.h>
+
+#include "base/str.h"
+
+/* Only what can stand in fstab without harm. */
+static bool uuid_is_sane(const char *uuid)
+{
+    size_t n = strspn(uuid, "0123456789abcdefABCDEF-");
+
+    return n >= 4 && n <= 64 && !uuid[n];
+}
+
+static void probe(struct guest *guest, struct volume *v)
+{
+    _cleanup_strings_ char **tags = guestfs_blkid(guest->g, v->device);
+
+    for (char **t = tags; t && t[0] && t[1]; t += 2) {
+        if (strcmp(t[0], "TYPE") == 0)
+            str_replace(&v->type, t[1]);
+        else if (strcmp(t[0], "UUID") == 0 && uuid_is_sane(t[1]))
+            str_replace(&v->uuid, t[1]);
+        else if (strcmp(t[0], "LABEL") == 0)
+            str_replace(&v->label, t[1]);
+        else if (strcmp(t[0], "PART_ENTRY_UUID") == 0)
+            str_replace(&v->partuuid, t[1]);
+    }
+}
+
+static int add_disk_volumes(struct guest *guest, struct volume_list *list, struct error **err)
+{
+    _cleanup_strings_ char **partitions = guestfs_list_partitions(guest->g);
+    _cleanup_strings_ char **devices = guestfs_list_devices(guest->g);
+    bool used[256] = {false};
+
+    if (!partitions || !devices)
+        return guest_error(guest, err, "cannot list the guest's disks");
+    for (char **p = partitions; *p; p++) {
+        _cleanup_free_ char *device = guestfs_part_to_dev(guest->g, *p);
+        int number = guestfs_part_to_partnum(guest->g, *p);
+        int disk = device ? guestfs_device_index(guest->g, device) : -1;
+
+        if (disk < 0 || number < 1)
+            continue;
+        if (disk < (int)sizeof(used))
+            used[disk] = true;
+        probe(guest, volume_add(list, *p, disk, number));
+    }
+    for (int disk = 0; devices[disk] && disk < (int)sizeof(used); disk++)
+        if (!used[disk])
+            probe(guest, volume_add(list, devices[disk], disk, 0));
+    return 0;
+}
+
+int guest_volumes(struct guest *guest, struct volume_list *ret_list, struct error **err)
+{
+    struct volume_list list = {.disks = guest->disks};
+    char *lvm[] = {(char *)"lvm2", NULL};
+    int r = add_disk_volumes(guest, &list, err);
+
+    if (r == 0) {
+        _cleanup_strings_ char **md = guestfs_list_md_devices(guest->g);
+        _cleanup_strings_ char **lvs =
+            guestfs_feature_available(guest->g, lvm) > 0 ? guestfs_lvs(guest->g) : NULL;
+
+        for (char **d = md; d && *d; d++)
+            probe(guest, volume_add(&list, *d, -1, 0));
+        for (char **d = lvs; d && *d; d++)
+            probe(guest, volume_add(&list, *d, -1, 0));
+        *ret_list = list;
+        return 0;
+    }
+    volume_list_done(&list);
+    return r;
+}
+
+int guest_subvolumes(struct guest *guest, const char *device, char ***ret_names, struct error **err)
+{
+    struct guestfs_btrfssubvolume_list *list;
+    char **names;
+    int r = guest_mount(guest, device, "/", "", err);
+
+    if (r < 0)
+        return r;
+    list = guestfs_btrfs_subvolume_list(guest->g, "/");
+    guest_unmount_all(guest, NULL);
+    if (!list)
+        return guest_error(guest, err, device);
+    names = mem_new(list->len + 1, sizeof(char *));
+    for (uint32_t i = 0; i < list->len; i++)
+        names[i] = str_format("btrfsvol:%s/%s", device, list->val[i].btrfssubvolume_path);
+    guestfs_free_btrfssubvolume_list(list);
+    *ret_names = names;
+    return 0;
+}
+
+int guest_check_filesystem(struct guest *guest, const struct volume *volume, struct error **err)
+{
+    _cleanup_strings_ char **facts = NULL;
+
+    if (!str_starts(volume->type, "ext"))
+        return 0;
+    facts = guestfs_tune2fs_l(guest->g, volume->device);
+    if (!facts)
+        return guest_error(guest, err, volume->device);
+    for (char **f = facts; f[0] && f[1]; f += 2)
+        if (strcmp(f[0], "Filesystem state") == 0 && strcmp(f[1], "clean") != 0)
+            return error_set(err, EUCLEAN,
+                             "the guest's filesystem on %s (UUID %s) is marked '%s'; check it in "
+                             "the source (fsck) and sync again",
+                             volume->device, volume->uuid, f[1]);
+    return 0;
+}

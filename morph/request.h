@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the caller wants done to the guest beyond making it boot.  Filled by options.c, read by the
+ * changes; strings live as long as the options.  Files named here are on the host and trusted.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A network card of the VM, as the caller knows it. */
+struct nic {
+    char mac[18]; /* lower case, colons */
+    char *name;   /* the name it had in the source; NULL when the caller does not know */
+};
+
+/* A text given by --OPTION KEY=FILE or by --OPTION VALUE, as often as it came. */
+struct words {
+    char **items;
+    size_t count;
+};
+
+struct request {
+    struct nic *nics;
+    size_t nic_count;
+    const char *root; /* device, UUID=… or LABEL=… of the root filesystem; NULL: find it */
+};
