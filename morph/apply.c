@@ -8,21 +8,37 @@
 
 #define MADE_MAX ((size_t)768 << 20)
 
+/* A program of the guest does not label what it makes: the appliance has no policy. */
+static int run_and_label(struct guest *guest, const struct edit *edit, struct error **err)
+{
+    struct tree tree = guest_tree(guest);
+    int r = guest_run(guest, edit->data, edit->length, err);
+
+    if (r == 0 && edit->label && tree_exists(&tree, edit->path))
+        r = guest_label(guest, edit->path, edit->label, err);
+    return r;
+}
+
 static int apply_edit(struct guest *guest, const struct edit *edit, struct error **err)
 {
+    const struct guest_new as = {
+        .mode = edit->mode, .uid = edit->uid, .gid = edit->gid, .label = edit->label};
+
     switch (edit->kind) {
     case EDIT_WRITE:
-        return guest_write(guest, edit->path, edit->data, edit->length, edit->mode, err);
+        return guest_write(guest, edit->path, edit->data, edit->length, &as, err);
+    case EDIT_DIRECTORY:
+        return guest_directory(guest, edit->path, &as, err);
     case EDIT_APPEND:
         return guest_append(guest, edit->path, edit->offset, edit->data, edit->length, err);
     case EDIT_LINK:
-        return guest_link(guest, edit->path, edit->data, err);
+        return guest_link(guest, edit->path, edit->data, &as, err);
     case EDIT_REMOVE:
         return guest_remove_link(guest, edit->path, err);
     case EDIT_DELETE:
         return guest_delete(guest, edit->path, err);
     case EDIT_RUN:
-        return guest_run(guest, edit->data, edit->length, err);
+        return run_and_label(guest, edit, err);
     }
     return -EINVAL;
 }
@@ -61,7 +77,7 @@ static bool link_is(const struct tree *tree, const char *path, const char *wante
     return tree_readlink(tree, path, &target) == 0 && strcmp(target, wanted) == 0;
 }
 
-static int check_edit(struct guest *guest, struct edit *edit, struct error **err)
+static int check_content(struct guest *guest, struct edit *edit, struct error **err)
 {
     struct tree tree = guest_tree(guest);
     bool right = false;
@@ -75,12 +91,22 @@ static int check_edit(struct guest *guest, struct edit *edit, struct error **err
     case EDIT_LINK:
         right = link_is(&tree, edit->path, edit->data);
         break;
+    case EDIT_DIRECTORY:
+        right = tree_kind(&tree, edit->path) == TREE_DIR;
+        break;
     case EDIT_REMOVE:
     case EDIT_DELETE:
         right = tree_kind(&tree, edit->path) == TREE_NONE;
         break;
     }
     return right ? 0 : error_set(err, EIO, "%s is not as it was made", edit->path);
+}
+
+static int check_edit(struct guest *guest, struct edit *edit, struct error **err)
+{
+    int r = check_content(guest, edit, err);
+
+    return r == 0 && edit->label ? guest_check_label(guest, edit->path, edit->label, err) : r;
 }
 
 int apply_verify(struct guest *guest, struct plan *plan, struct error **err)

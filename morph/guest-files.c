@@ -149,8 +149,55 @@ static int make_parent(struct guest *guest, const char *path, struct error **err
     return guest_error(guest, err, parent);
 }
 
-int guest_write(struct guest *guest, const char *path, const void *data, size_t length, int mode,
-                struct error **err)
+#define LABEL "security.selinux"
+
+int guest_label(struct guest *guest, const char *path, const char *label, struct error **err)
+{
+    /* As setfilecon(3) stores it: with the NUL byte. */
+    if (guestfs_lsetxattr(guest->g, LABEL, label, (int)strlen(label) + 1, path) < 0)
+        return guest_error(guest, err, path);
+    return 0;
+}
+
+int guest_check_label(struct guest *guest, const char *path, const char *label, struct error **err)
+{
+    size_t length = 0;
+    _cleanup_free_ char *found = guestfs_lgetxattr(guest->g, path, LABEL, &length);
+
+    if (found && length == strlen(label) + 1 && memcmp(found, label, length) == 0)
+        return 0;
+    return error_set(err, EIO, "%s does not have the SELinux context %s", path, label);
+}
+
+/* Owner, mode and label of what was just made. */
+static int dress(struct guest *guest, const char *path, const struct guest_new *as, bool is_link,
+                 struct error **err)
+{
+    if ((as->uid || as->gid) && guestfs_lchown(guest->g, (int)as->uid, (int)as->gid, path) < 0)
+        return guest_error(guest, err, path);
+    if (as->mode && !is_link && guestfs_chmod(guest->g, as->mode, path) < 0)
+        return guest_error(guest, err, path);
+    return as->label ? guest_label(guest, path, as->label, err) : 0;
+}
+
+/* `data` goes to `path` from `offset` on; what stood behind it is cut off when offset is 0. */
+static int upload(struct guest *guest, const char *path, uint64_t offset, const void *data,
+                  size_t length, struct error **err)
+{
+    _cleanup_close_ int fd = memfd_create("slipway-upload", MFD_CLOEXEC);
+    char local[32];
+    int r = fd < 0 ? -errno : fdio_write_all(fd, data, length);
+
+    if (r < 0)
+        return error_set_errno(err, -r, "cannot keep %zu bytes for %s", length, path);
+    snprintf(local, sizeof(local), "/proc/self/fd/%d", fd);
+    r = offset > 0 ? guestfs_upload_offset(guest->g, local, path, (int64_t)offset)
+                   : guestfs_upload(guest->g, local, path);
+    return r < 0 ? guest_error(guest, err, path) : 0;
+}
+
+int guest_write(struct guest *guest, const char *path, const void *data, size_t length,
+                const struct guest_new *as, struct error **err)
 {
     int r = make_parent(guest, path, err);
     struct guestfs_statns *st;
@@ -159,32 +206,40 @@ int guest_write(struct guest *guest, const char *path, const void *data, size_t 
     st = r == 0 ? guestfs_statns(guest->g, path) : NULL;
     if (st && !S_ISREG(st->st_mode))
         r = error_set(err, EINVAL, "%s in the guest is not a regular file", path);
-    if (r == 0 && guestfs_write(guest->g, path, data, length) < 0)
+    if (r == 0 && length > MESSAGE)
+        r = upload(guest, path, 0, data, length, err);
+    else if (r == 0 && guestfs_write(guest->g, path, data, length) < 0)
         r = guest_error(guest, err, path);
-    if (r == 0 && !st && mode && guestfs_chmod(guest->g, mode, path) < 0)
-        r = guest_error(guest, err, path);
+    if (r == 0 && !st)
+        r = dress(guest, path, as, false, err);
     guestfs_free_statns(st);
     return r;
+}
+
+int guest_directory(struct guest *guest, const char *path, const struct guest_new *as,
+                    struct error **err)
+{
+    int r = make_parent(guest, path, err);
+
+    if (r < 0 || op_kind(guest, path) == TREE_DIR)
+        return r;
+    if (guestfs_mkdir(guest->g, path) < 0)
+        return guest_error(guest, err, path);
+    return dress(guest, path, as, false, err);
 }
 
 int guest_append(struct guest *guest, const char *path, uint64_t offset, const void *data,
                  size_t length, struct error **err)
 {
-    _cleanup_close_ int fd = memfd_create("slipway-append", MFD_CLOEXEC);
-    char local[32];
-    int r = fd < 0 ? -errno : fdio_write_all(fd, data, length);
+    int r = upload(guest, path, offset, data, length, err);
 
-    if (r < 0)
-        return error_set_errno(err, -r, "cannot keep %zu bytes for %s", length, path);
-    snprintf(local, sizeof(local), "/proc/self/fd/%d", fd);
-    if (guestfs_upload_offset(guest->g, local, path, (int64_t)offset) < 0)
-        return guest_error(guest, err, path);
-    if (guestfs_filesize(guest->g, path) != (int64_t)(offset + length))
+    if (r == 0 && guestfs_filesize(guest->g, path) != (int64_t)(offset + length))
         return error_set(err, EIO, "%s did not get the size it should have after appending", path);
-    return 0;
+    return r;
 }
 
-int guest_link(struct guest *guest, const char *path, const char *target, struct error **err)
+int guest_link(struct guest *guest, const char *path, const char *target,
+               const struct guest_new *as, struct error **err)
 {
     int r = make_parent(guest, path, err);
 
@@ -192,7 +247,7 @@ int guest_link(struct guest *guest, const char *path, const char *target, struct
         r = guest_error(guest, err, path);
     if (r == 0 && guestfs_ln_s(guest->g, target, path) < 0)
         r = guest_error(guest, err, path);
-    return r;
+    return r < 0 ? r : dress(guest, path, as, true, err);
 }
 
 int guest_remove_link(struct guest *guest, const char *path, struct error **err)

@@ -70,18 +70,33 @@ int guest_space(struct guest *guest, const char *directory, struct guest_space *
 
 /* Writes.  Paths are absolute inside the guest; missing directories are made. */
 
-/* mode: of a file that is new, 0 for 0644; one that exists keeps owner and mode. */
-int guest_write(struct guest *guest, const char *path, const void *data, size_t length, int mode,
-                struct error **err);
+/* What a file, link or directory that is new is given; one that exists keeps what it has. */
+struct guest_new {
+    int mode; /* 0: 0644, of a directory 0755; links have none */
+    uint32_t uid, gid;
+    const char *label; /* SELinux context, or NULL */
+};
+
+int guest_write(struct guest *guest, const char *path, const void *data, size_t length,
+                const struct guest_new *as, struct error **err);
+int guest_directory(struct guest *guest, const char *path, const struct guest_new *as,
+                    struct error **err);
 int guest_append(struct guest *guest, const char *path, uint64_t offset, const void *data,
                  size_t length, struct error **err);
-int guest_link(struct guest *guest, const char *path, const char *target, struct error **err);
+int guest_link(struct guest *guest, const char *path, const char *target,
+               const struct guest_new *as, struct error **err);
 int guest_remove_link(struct guest *guest, const char *path, struct error **err);
 int guest_delete(struct guest *guest, const char *path, struct error **err);
 
 /* Runs a program of the guest inside the appliance, with the guest's root as its root; words: each
  * ended by NUL.  The sentence of a failure has the last line the program printed. */
 int guest_run(struct guest *guest, const char *words, size_t length, struct error **err);
+
+/* Sets the SELinux context of what path itself is. */
+int guest_label(struct guest *guest, const char *path, const char *label, struct error **err);
+
+/* -EIO with a sentence unless path itself has this SELinux context. */
+int guest_check_label(struct guest *guest, const char *path, const char *label, struct error **err);
 
 /* -EIO with a sentence unless the file is `length` bytes longer than offset, and these are data. */
 int guest_check_bytes(struct guest *guest, const char *path, uint64_t offset, const void *data,

@@ -24,6 +24,7 @@ void plan_done(struct plan *plan)
         free(plan->edits[i].data);
         free(plan->edits[i].what);
         free(plan->edits[i].why);
+        free(plan->edits[i].label);
     }
     for (size_t i = 0; i < plan->note_count; i++)
         free(plan->notes[i].text);
@@ -34,7 +35,8 @@ void plan_done(struct plan *plan)
 
 const char *edit_kind_name(enum edit_kind kind)
 {
-    static const char *const names[] = {"write", "append", "link", "remove", "delete", "run"};
+    static const char *const names[] = {"write",  "append", "link",     "remove",
+                                        "delete", "run",    "directory"};
 
     return names[kind];
 }
@@ -82,22 +84,38 @@ int plan_make(struct facts *facts, struct plan *ret_plan, struct error **err)
     return 0;
 }
 
-struct edit *plan_edit(struct plan *plan, enum edit_kind kind, const char *change, const char *path,
-                       char *data, size_t length, char *what, char *why)
+struct edit *plan_edit_at(struct plan *plan, size_t index, enum edit_kind kind, const char *change,
+                          const char *path, char *data, size_t length, char *what, char *why)
 {
     struct edit *edits = reallocarray(plan->edits, plan->edit_count + 1, sizeof(*edits));
 
     if (!edits)
         abort();
     plan->edits = edits;
-    edits[plan->edit_count] = (struct edit){.kind = kind,
-                                            .change = change,
-                                            .path = str_dup(path),
-                                            .data = data,
-                                            .length = length,
-                                            .what = what,
-                                            .why = why};
-    return &edits[plan->edit_count++];
+    memmove(&edits[index + 1], &edits[index], (plan->edit_count - index) * sizeof(*edits));
+    plan->edit_count++;
+    edits[index] = (struct edit){.kind = kind,
+                                 .change = change,
+                                 .path = str_dup(path),
+                                 .data = data,
+                                 .length = length,
+                                 .what = what,
+                                 .why = why};
+    return &edits[index];
+}
+
+struct edit *plan_edit(struct plan *plan, enum edit_kind kind, const char *change, const char *path,
+                       char *data, size_t length, char *what, char *why)
+{
+    return plan_edit_at(plan, plan->edit_count, kind, change, path, data, length, what, why);
+}
+
+struct edit *plan_find(const struct plan *plan, const char *path)
+{
+    for (size_t i = plan->edit_count; i > 0; i--)
+        if (strcmp(plan->edits[i - 1].path, path) == 0)
+            return &plan->edits[i - 1];
+    return NULL;
 }
 
 struct edit *plan_append(struct plan *plan, const char *change, const char *path, const void *old,

@@ -14,13 +14,14 @@
 #include "morph/facts.h"
 
 enum edit_kind {
-    EDIT_WRITE,  /* the whole file becomes data; owner and mode stay when it exists */
-    EDIT_APPEND, /* data is added at the end of a file of `offset` bytes */
-    EDIT_LINK,   /* path becomes a symbolic link to data; directories are made */
-    EDIT_REMOVE, /* path, a symbolic link, is removed */
-    EDIT_DELETE, /* path, a regular file, is removed */
-    EDIT_RUN     /* a program of the guest, which makes path anew; data: its words, each ended by
-                    NUL.  Afterwards the change must have nothing more to propose */
+    EDIT_WRITE,    /* the whole file becomes data; owner and mode stay when it exists */
+    EDIT_APPEND,   /* data is added at the end of a file of `offset` bytes */
+    EDIT_LINK,     /* path becomes a symbolic link to data; directories are made */
+    EDIT_REMOVE,   /* path, a symbolic link, is removed */
+    EDIT_DELETE,   /* path, a regular file, is removed */
+    EDIT_RUN,      /* a program of the guest, which makes path anew; data: its words, each ended by
+                      NUL.  Afterwards the change must have nothing more to propose */
+    EDIT_DIRECTORY /* path, a directory, is made; nothing when it is there */
 };
 
 #define EDIT_HASH 65
@@ -34,11 +35,13 @@ struct edit {
     char *data;
     size_t length;
     uint64_t offset;
-    int mode;   /* of a file that is new, as chmod takes it; 0: 0644 */
-    bool secret; /* data must not be shown */
+    int mode;          /* of what is new, as chmod takes it; 0: 0644, of a directory 0755 */
+    uint32_t uid, gid; /* owner of what is new */
+    char *label;       /* SELinux context of what is new, or NULL */
+    bool secret;       /* data must not be shown */
     char before[EDIT_HASH], after[EDIT_HASH]; /* SHA-256 in hex; "" where there is no file */
-    char *what; /* sentence: what is different afterwards */
-    char *why;  /* sentence: why it has to be */
+    char *what;                               /* sentence: what is different afterwards */
+    char *why;                                /* sentence: why it has to be */
 };
 
 /* Something a person should know although nothing is done about it. */
@@ -62,6 +65,13 @@ void plan_done(struct plan *plan);
 /* Adds an edit; takes data, what and why.  Valid until the next one. */
 struct edit *plan_edit(struct plan *plan, enum edit_kind kind, const char *change, const char *path,
                        char *data, size_t length, char *what, char *why);
+
+/* The same at `index`, before what stood there; the edits behind it move. */
+struct edit *plan_edit_at(struct plan *plan, size_t index, enum edit_kind kind, const char *change,
+                          const char *path, char *data, size_t length, char *what, char *why);
+
+/* The last edit of path in the plan, or NULL: what an earlier change makes of it. */
+struct edit *plan_find(const struct plan *plan, const char *path);
 
 /* EDIT_APPEND to a file whose bytes are `old`; takes data, what and why. */
 struct edit *plan_append(struct plan *plan, const char *change, const char *path, const void *old,
