@@ -33,7 +33,8 @@ void engine_close(struct engine *engine); /* NULL is fine */
 
 /*
  * Exports: "<disk>" (latest generation; read-write in owner mode), "<disk>@<generation>",
- * "<draft>/<disk>" (read-write).  "" is the first disk.
+ * "<draft>/<disk>" (read-write), "<draft>/<disk>+early" (the same, also before that draft exists:
+ * then zeros, writes refused).  "" is the first disk.
  * -ENOENT with a sentence for a name that is not there.
  */
 int engine_export_open(struct engine *engine, const char *name, struct export **ret_export,

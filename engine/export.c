@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "engine/draft.h"
 #include "engine/load.h"
+#include "engine/store.h"
 
 /* "NAME@GENERATION" → name and generation; gen stays NO_GENERATION without one. */
 static int split_name(const char *text, char *name, size_t size, uint64_t *gen)
@@ -46,11 +47,34 @@ static int open_draft_locked(struct engine *e, const char *name, struct export *
     return 0;
 }
 
+static bool ends_so(const char *name, const char *suffix)
+{
+    size_t length = strlen(name), n = strlen(suffix);
+
+    return length >= n && strcmp(name + length - n, suffix) == 0;
+}
+
 static bool is_load_name(const char *name)
 {
-    size_t length = strlen(name), suffix = strlen(LOAD_SUFFIX);
+    return ends_so(name, LOAD_SUFFIX);
+}
 
-    return length >= suffix && strcmp(name + length - suffix, LOAD_SUFFIX) == 0;
+static int open_early_locked(struct engine *e, const char *name, struct export *x)
+{
+    size_t length = strlen(name) - strlen(EARLY_SUFFIX);
+    const char *slash = memchr(name, '/', length);
+    _cleanup_free_ char *draft = slash ? strndup(name, (size_t)(slash - name)) : NULL;
+    _cleanup_free_ char *disk =
+        slash ? strndup(slash + 1, length - (size_t)(slash + 1 - name)) : NULL;
+
+    if (!draft || !disk || store_check_disk_name(draft, NULL) < 0)
+        return -ENOENT;
+    x->disk = engine_disk(e, disk);
+    if (!x->disk)
+        return -ENOENT;
+    x->ops = &export_early_ops;
+    x->early_name = steal_ptr(draft);
+    return 0;
 }
 
 static int open_load_locked(struct engine *e, const char *name, struct export *x)
@@ -75,6 +99,8 @@ static int open_locked(struct engine *e, const char *name, struct export *x)
 
     if (is_load_name(name))
         return open_load_locked(e, name, x);
+    if (ends_so(name, EARLY_SUFFIX))
+        return open_early_locked(e, name, x);
     if (strchr(name, '/'))
         return open_draft_locked(e, name, x);
     if (split_name(name, disk_name, sizeof(disk_name), &gen) < 0)
@@ -120,7 +146,8 @@ static int refuse(struct engine *e, const char *name, int r, struct error **err)
     if (r == -ENOENT)
         return error_set(err, ENOENT,
                          "%s has no export '%s'; it offers DISK, DISK@GENERATION for retained "
-                         "generations, DRAFT/DISK, and DISK+load to push to", e->store, name);
+                         "generations, DRAFT/DISK, DRAFT/DISK+early before there is that draft, "
+                         "and DISK+load to push to", e->store, name);
     return error_set_errno(err, -r, "cannot open export '%s' of %s", name, e->store);
 }
 

@@ -30,10 +30,15 @@ struct export {
     const struct export_ops *ops;
     struct view *view;   /* export_view_ops */
     struct draft *draft; /* export_draft_ops */
+    char *early_name;                    /* export_early_ops: of the draft; owned */
+    _Atomic(struct draft *) early_draft; /* export_early_ops: NULL until it is there */
     struct load *load;   /* export_load_ops */
 };
 
 /* How many clients have a disk of the owner open now. */
 unsigned export_count_owner_locked(const struct engine *engine);
 
-extern const struct export_ops export_view_ops, export_owner_ops, export_draft_ops, export_load_ops;
+extern const struct export_ops export_view_ops, export_owner_ops, export_draft_ops, export_early_ops,
+    export_load_ops;
+
+#define EARLY_SUFFIX "+early" /* of an export's name */

@@ -348,6 +348,40 @@ static void exports_have_exactly_these_names(void **state)
     export_close(x);
 }
 
+/* Opened before its draft, it becomes the draft's when that is there, and counts as its user. */
+static void an_early_export_becomes_the_drafts(void **state)
+{
+    static const char *const bad[] = {"later+early", "later/+early", "/sda+early", "later/x+early",
+                                      "a/b/sda+early", "+early"};
+    uint8_t have[BLOCK_SIZE], zeros[BLOCK_SIZE] = {0};
+    _cleanup_free_ uint8_t *nothing = mem_new(1, mem_sizes[0]);
+    struct covered c = {.bytes = nothing};
+    struct export *x = NULL;
+    uint64_t gen;
+
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        assert_int_equal(engine_export_open(e, bad[i], &x, NULL), -ENOENT);
+    assert_int_equal(engine_export_open(e, "later/sda+early", &x, NULL), 0);
+    assert_true(export_writable(x));
+    assert_int_equal(export_pread(x, have, sizeof(have), 0), 0);
+    assert_memory_equal(have, zeros, sizeof(have));
+    assert_int_equal(export_pwrite(x, "z", 1, 3, 0), -EPERM);
+    assert_int_equal(export_zero(x, 512, 0, 0), -EPERM);
+    assert_int_equal(export_extents(x, mem_sizes[0], 0, check_extent, &c), 0);
+    assert_int_equal(c.zero, mem_sizes[0]);
+
+    assert_int_equal(draft_create(e, "later", NO_GENERATION, &gen, NULL), 0);
+    assert_int_equal(export_pread(x, have, sizeof(have), 0), 0);
+    assert_memory_equal(have, fixture_bytes(f, point, 0), sizeof(have));
+    assert_int_equal(export_pwrite(x, "z", 1, 3, 0), 0);
+    assert_int_equal(export_pread(x, have, 1, 3), 0);
+    assert_int_equal(have[0], 'z');
+    assert_int_equal(draft_find_locked(e, "later", 5)->users, 1);
+    export_close(x);
+    assert_int_equal(draft_find_locked(e, "later", 5)->users, 0);
+    assert_int_equal(draft_drop(e, "later", NULL), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, enter, leave)
 
 int main(void)
@@ -368,6 +402,7 @@ int main(void)
         TEST(no_space_fails_the_write_and_nothing_else),
         TEST(extents_tell_holes),
         TEST(exports_have_exactly_these_names),
+        TEST(an_early_export_becomes_the_drafts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
