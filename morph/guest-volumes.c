@@ -55,16 +55,22 @@ static int add_disk_volumes(struct guest *guest, struct volume_list *list, struc
     return 0;
 }
 
+static bool has_lvm(struct guest *guest)
+{
+    char *lvm[] = {(char *)"lvm2", NULL};
+
+    return guestfs_feature_available(guest->g, lvm) > 0;
+}
+
 int guest_volumes(struct guest *guest, struct volume_list *ret_list, struct error **err)
 {
     struct volume_list list = {.disks = guest->disks};
-    char *lvm[] = {(char *)"lvm2", NULL};
     int r = add_disk_volumes(guest, &list, err);
 
     if (r == 0) {
         _cleanup_strings_ char **md = guestfs_list_md_devices(guest->g);
         _cleanup_strings_ char **lvs =
-            guestfs_feature_available(guest->g, lvm) > 0 ? guestfs_lvs(guest->g) : NULL;
+            has_lvm(guest) ? guestfs_lvs(guest->g) : NULL;
 
         for (char **d = md; d && *d; d++)
             probe(guest, volume_add(&list, *d, -1, 0));
@@ -112,5 +118,48 @@ int guest_check_filesystem(struct guest *guest, const struct volume *volume, str
                              "the guest's filesystem on %s (UUID %s) is marked '%s'; check it in "
                              "the source (fsck) and sync again",
                              volume->device, volume->uuid, f[1]);
+    return 0;
+}
+
+/* udev puts MD devices together as partitions appear; this waits for none and finds the rest. */
+static void assemble_md(struct guest *guest)
+{
+    char *words[] = {(char *)"mdadm -As --auto=yes --run >/dev/null 2>&1; udevadm settle", NULL};
+    _cleanup_free_ char *output = NULL;
+
+    output = guestfs_debug(guest->g, "sh", words);
+}
+
+static bool is_raid(const struct guest *guest, const char *device)
+{
+    _cleanup_free_ char *type = guestfs_vfs_type(guest->g, device);
+
+    return type && strcmp(type, "linux_raid_member") == 0;
+}
+
+static bool has_raid(struct guest *guest)
+{
+    _cleanup_strings_ char **partitions = guestfs_list_partitions(guest->g);
+    bool found = false;
+
+    for (char **p = partitions; p && *p && !found; p++)
+        found = is_raid(guest, *p);
+    return found;
+}
+
+int guest_look_again(struct guest *guest, struct error **err)
+{
+    _cleanup_strings_ char **devices = guestfs_list_devices(guest->g);
+
+    if (!devices)
+        return guest_error(guest, err, "cannot list the guest's disks");
+    for (char **d = devices; *d; d++)
+        if (guestfs_blockdev_flushbufs(guest->g, *d) < 0 ||
+            guestfs_blockdev_rereadpt(guest->g, *d) < 0)
+            return guest_error(guest, err, "cannot read the partitions of the disks again");
+    if (has_raid(guest))
+        assemble_md(guest);
+    if (has_lvm(guest) && guestfs_lvm_scan(guest->g, 1) < 0)
+        return guest_error(guest, err, "cannot find the logical volumes of the disks");
     return 0;
 }

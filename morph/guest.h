@@ -28,6 +28,12 @@ struct guest_options {
 /* Starts the appliance with the disks.  Takes seconds (KVM) to tens of seconds (TCG). */
 int guest_open(const struct guest_options *options, struct guest **ret_guest, struct error **err);
 
+/*
+ * The disks hold something else now than when the appliance was started (they read as zeros before):
+ * forgets what it cached, and finds partitions, MD devices and logical volumes.
+ */
+int guest_look_again(struct guest *guest, struct error **err);
+
 /* Unmounts, flushes and ends the appliance; an error means that writes may not have arrived.
  * The guest is freed in any case. */
 int guest_close(struct guest *guest, struct error **err);

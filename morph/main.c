@@ -15,6 +15,7 @@
 #include "morph/report.h"
 #include "morph/space.h"
 #include "morph/survey.h"
+#include "morph/wait.h"
 
 #ifndef SLIPWAY_VERSION
 #define SLIPWAY_VERSION "unknown"
@@ -74,6 +75,19 @@ static int launch(const struct options *o, struct guest **ret_guest, struct erro
     return guest_open(&guest_options, ret_guest, err);
 }
 
+/* The appliance runs already; what is on the disks comes with the word. */
+static int wait_until_ready(struct guest *guest, struct report *report, struct error **err)
+{
+    int r;
+
+    report_phase(report, "wait");
+    r = wait_for_go(err);
+    if (r < 0)
+        return r;
+    report_phase(report, "look");
+    return guest_look_again(guest, err);
+}
+
 /* The whole run. */
 static int run(const struct options *o, struct report *report, struct facts *facts,
                struct plan *plan, bool *changed, struct error **err)
@@ -85,8 +99,12 @@ static int run(const struct options *o, struct report *report, struct facts *fac
     r = launch(o, &guest, err);
     if (r < 0)
         return r;
-    report_phase(report, "inspect");
-    r = survey_guest(guest, facts, err);
+    if (o->wait)
+        r = wait_until_ready(guest, report, err);
+    if (r == 0) {
+        report_phase(report, "inspect");
+        r = survey_guest(guest, facts, err);
+    }
     if (r == 0)
         r = plan_make(facts, plan, err);
     if (r == 0)

@@ -18,6 +18,7 @@ const char options_help[] =
     "  --nic MAC[=NAME]       a network card, and the name it had in the source when known\n"
     "  --root DEVICE          the root filesystem (/dev/sda1, /dev/vg0/root) when there are more\n"
     "  --dry-run              print what would be done and write nothing\n"
+    "  --wait                 start the appliance, then wait for the line 'go' on standard input\n"
     "  --json                 progress as JSON lines on standard error, result on standard output\n"
     "  --accel auto|kvm|tcg   how the appliance runs; auto: kvm where it works\n"
     "  --help, --version\n"
@@ -95,6 +96,12 @@ static int set_dry_run(struct options *o, const char *text, struct error **err)
     return 0;
 }
 
+static int set_wait(struct options *o, const char *text, struct error **err)
+{
+    o->wait = true;
+    return 0;
+}
+
 static int set_json(struct options *o, const char *text, struct error **err)
 {
     o->json = true;
@@ -122,6 +129,7 @@ static const struct {
     {"nic", "MAC[=NAME]", add_nic},
     {"root", "DEVICE", set_root},
     {"dry-run", NULL, set_dry_run},
+    {"wait", NULL, set_wait},
     {"json", NULL, set_json},
     {"accel", "auto|kvm|tcg", set_accel},
     {"help", NULL, set_help},

@@ -15,6 +15,7 @@ struct options {
     const char *cache_dir; /* from the environment or the default */
     const char *accel;     /* "auto", "kvm" or "tcg"; static */
     bool dry_run;
+    bool wait; /* start the appliance, then wait on standard input */
     bool json;
     bool help;
     bool version;

@@ -7,7 +7,7 @@
 #include "morph/facts.h"
 #include "morph/plan.h"
 
-#define REPORT_PHASES 8
+#define REPORT_PHASES 16
 
 struct report {
     bool json;
