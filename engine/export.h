@@ -38,7 +38,7 @@ struct export {
 /* How many clients have a disk of the owner open now. */
 unsigned export_count_owner_locked(const struct engine *engine);
 
-extern const struct export_ops export_view_ops, export_owner_ops, export_draft_ops, export_early_ops,
-    export_load_ops;
+extern const struct export_ops export_view_ops, export_owner_ops, export_draft_ops,
+    export_early_ops, export_load_ops;
 
 #define EARLY_SUFFIX "+early" /* of an export's name */

@@ -68,8 +68,14 @@ int pass_discard(struct run *run, struct error **err);
 /* Removes from the source what is journalled of one pass, or of all (pass < 0). */
 int leftovers_clean(struct run *run, int64_t pass, struct error **err);
 
+/* step-morph.c */
+step_fn step_morph;
+
+/* A verb of the engine about the morph draft. */
+int morph_draft_call(struct run *run, const char *verb, struct error **err);
+
 /* step-cutover.c */
-step_fn step_stop, step_morph, step_flip;
+step_fn step_stop, step_flip;
 
 /* Nothing may be built on the last generation when the source has been started meanwhile. */
 int check_source_off(struct run *run, struct error **err);

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* slipway-morph on a draft of the last generation. */
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "orchestrator/enginehost.h"
+#include "orchestrator/fields.h"
+#include "orchestrator/steps.h"
+
+#define DRAFT "morph"
+#define MORPH_POLL_NS (200 * NS_PER_MS)
+#define MORPH_TIMEOUT_NS (3600 * NS_PER_S)
+#define MORPH_REPORT_MAX (1 << 20)
+#define DROP_TIMEOUT_NS (30 * NS_PER_S)
+#define MORPH_REFUSED 20 /* nothing was changed */
+
+int morph_draft_call(struct run *run, const char *verb, struct error **err)
+{
+    _cleanup_json_ json_t *args = json_pack("{s:s}", "name", DRAFT);
+
+    return engine_call(run, verb, args, NULL, err);
+}
+
+int draft_drop(struct run *run, struct error **err)
+{
+    uint64_t start = clock_now_ns();
+
+    for (;;) {
+        _cleanup_error_ struct error *failure = NULL;
+        int r = morph_draft_call(run, "draft-drop", &failure);
+
+        if (r == 0 || r == -ENOENT)
+            return 0;
+        /* A slipway-morph that was ended a moment ago may still be connected. */
+        if (r != -EBUSY || clock_now_ns() - start > DROP_TIMEOUT_NS || run_interrupted(run))
+            return error_move(err, &failure);
+        clock_sleep_ns(NS_PER_S / 5);
+    }
+}
+
+/* argv of slipway-morph; freed by argv_free. */
+static char **morph_argv(struct run *run)
+{
+    const struct job *job = run->job;
+    _cleanup_free_ char *store = job_store(run->daemon, job);
+    json_t *disks = json_object_get(job->description, "disks"), *item;
+    json_t *nics = json_object_get(job->description, "nics");
+    char **argv = mem_new(5 + 2 * (json_array_size(disks) + json_array_size(nics)), sizeof(*argv));
+    size_t i, n = 0;
+
+    argv[n++] = str_dup(run->daemon->options->morph);
+    argv[n++] = str_dup("--json");
+    argv[n++] = str_dup("--accel");
+    argv[n++] = str_dup(job_accel(job));
+    json_array_foreach(disks, i, item) {
+        _cleanup_free_ char *export = str_format(DRAFT "/%s", field_string(item, "name", ""));
+
+        argv[n++] = str_dup("--disk");
+        argv[n++] = engine_host_uri(store, export);
+    }
+    json_array_foreach(nics, i, item) {
+        argv[n++] = str_dup("--nic");
+        argv[n++] = str_dup(field_string(item, "mac", ""));
+    }
+    return argv;
+}
+
+static void argv_free(char **argv)
+{
+    for (char **a = argv; *a; a++)
+        free(*a);
+    free(argv);
+}
+
+/* The last line of the log, for the sentence. */
+static char *last_line(const char *path)
+{
+    char *text, *line;
+    size_t length;
+
+    if (fdio_read_file(path, MORPH_REPORT_MAX, &text, &length) < 0)
+        return str_dup("");
+    while (length > 0 && text[length - 1] == '\n')
+        text[--length] = '\0';
+    line = strrchr(text, '\n');
+    line = str_dup(line ? line + 1 : text);
+    free(text);
+    return line;
+}
+
+/* The phase slipway-morph is in, from the JSON lines of its log, as the job's progress. */
+static void morph_show_phase(struct run *run, const char *log)
+{
+    _cleanup_free_ char *line = last_line(log);
+    _cleanup_json_ json_t *j = json_loads(line, 0, NULL);
+    const char *phase = field_string(j, "phase", NULL);
+    struct progress_state *p = &run->job->progress;
+
+    if (!phase)
+        return;
+    LOCK_FOR_SCOPE(&run->daemon->lock);
+    snprintf(p->phase, sizeof(p->phase), "%s", phase);
+    p->eta_s = -1;
+}
+
+static int morph_wait(struct run *run, pid_t pid, const char *log, int *ret_status,
+                      struct error **err)
+{
+    uint64_t start = clock_now_ns();
+    int r;
+
+    while ((r = proc_wait(pid, MORPH_POLL_NS, ret_status)) == -ETIMEDOUT) {
+        bool late = clock_now_ns() - start > MORPH_TIMEOUT_NS;
+
+        morph_show_phase(run, log);
+        if (!late && !run_interrupted(run))
+            continue;
+        proc_stop(pid, 5 * NS_PER_S);
+        if (late)
+            return error_set(err, ETIMEDOUT, "slipway-morph did not finish within an hour");
+        return error_set(err, ECANCELED, "interrupted while the guest was changed");
+    }
+    return r < 0 ? error_set_errno(err, -r, "cannot follow slipway-morph") : 0;
+}
+
+/* Runs slipway-morph with its output in files of the store, which outlive us. */
+static int morph_spawn(struct run *run, const char *report, const char *log, int *ret_status,
+                       struct error **err)
+{
+    struct proc_options options = PROC_OPTIONS_DEFAULT;
+    _cleanup_close_ int out = open(report, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    _cleanup_close_ int errors = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    char **argv;
+    pid_t pid;
+    int r;
+
+    if (out < 0 || errors < 0)
+        return error_set_errno(err, errno, "cannot write %s", out < 0 ? report : log);
+    options.stdout_fd = out;
+    options.stderr_fd = errors;
+    options.die_with_parent = true; /* nobody else may write to the draft after us */
+    argv = morph_argv(run);
+    r = proc_spawn(argv, &options, &pid, err);
+    argv_free(argv);
+    return r < 0 ? r : morph_wait(run, pid, log, ret_status, err);
+}
+
+/* Why it failed: the sentence of its JSON, or the last line it wrote. */
+static char *morph_reason(const json_t *result, const char *log)
+{
+    _cleanup_free_ char *line = last_line(log);
+    _cleanup_json_ json_t *j = json_loads(line, 0, NULL);
+    const char *sentence = field_string(result, "error", field_string(j, "error", NULL));
+
+    return sentence ? str_dup(sentence) : str_dup(line);
+}
+
+static int morph_verdict(struct run *run, const char *report, const char *log, int status,
+                         struct error **err)
+{
+    _cleanup_free_ char *text = NULL, *reason = NULL;
+    _cleanup_json_ json_t *result = NULL;
+
+    if (fdio_read_file(report, MORPH_REPORT_MAX, &text, NULL) == 0)
+        result = json_loads(text, 0, NULL);
+    if (status == 0)
+        return result ? job_set_fact(run->daemon, run->job, "morph", json_incref(result), err) : 0;
+    reason = morph_reason(result, log);
+    return error_set(err, status == MORPH_REFUSED ? EPERM : EIO,
+                     "slipway-morph %s (exit code %d): %s; its log is %s, and a migration with "
+                     "--no-morph moves the guest unchanged",
+                     status == MORPH_REFUSED ? "refused the guest" : "could not change the guest",
+                     status, *reason ? reason : "it gave no reason", log);
+}
+
+int step_morph(struct run *run, struct error **err)
+{
+    _cleanup_free_ char *store = job_store(run->daemon, run->job);
+    _cleanup_free_ char *report = str_format("%s/morph.json", store);
+    _cleanup_free_ char *log = str_format("%s/morph.log", store);
+    int status = 0, r;
+
+    if (!field_bool(run->job->params, "morph", true))
+        return 0;
+    r = check_source_off(run, err);
+    if (r == 0 && job_instant(run->job))
+        r = instant_look(run, NULL, err); /* the morph reads what is missing, too */
+    if (r == 0)
+        r = draft_drop(run, err); /* of an interrupted attempt */
+    if (r == 0)
+        r = morph_draft_call(run, "draft-create", err);
+    if (r < 0)
+        return r;
+    job_trace("morph", "running");
+    r = morph_spawn(run, report, log, &status, err);
+    if (r == 0)
+        r = morph_verdict(run, report, log, status, err);
+    if (r < 0)
+        draft_drop(run, NULL);
+    return r;
+}
