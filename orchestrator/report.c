@@ -44,7 +44,7 @@ static bool up_on_node(int state)
 
 /* The downtime of the last cutover, split; null before one began.  A part that was tried several
  * times counts all its tries; time spent waiting in "failed" is in the total only. */
-static json_t *downtime_json(const json_t *transitions)
+static json_t *downtime_json(const json_t *transitions, const json_t *stop)
 {
     static const struct {
         enum job_state state;
@@ -59,6 +59,9 @@ static json_t *downtime_json(const json_t *transitions)
 
     if (first == n)
         return json_null();
+    /* Before that the source still ran. */
+    if (field_integer(stop, "wall_ns", 0) > field_integer(begin, "wall_ns", 0))
+        begin = stop;
     downtime = json_pack("{s:I}", "began_ns", field_integer(begin, "wall_ns", 0));
     for (i = first; i + 1 < n && end == n; i++)
         if (up_on_node(state_of(json_array_get(transitions, i + 1))) ||
@@ -71,7 +74,7 @@ static json_t *downtime_json(const json_t *transitions)
 
         for (i = first; i + 1 < n && i < end; i++)
             if (state_of(json_array_get(transitions, i)) == (int)parts[p].state) {
-                seconds += stamps_apart(json_array_get(transitions, i),
+                seconds += stamps_apart(i == first ? begin : json_array_get(transitions, i),
                                         json_array_get(transitions, i + 1));
                 seen = true;
             }
@@ -166,7 +169,8 @@ int report_make(struct daemon *d, const char *name, json_t **ret_report, struct 
     json_object_set_new(report, "vm", json_string(job->vm));
     json_object_set_new(report, "state", json_string(job_state_name(job->state)));
     json_object_set_new(report, "passes", passes_json(passes));
-    json_object_set_new(report, "downtime", downtime_json(transitions));
+    json_object_set_new(report, "downtime",
+                        downtime_json(transitions, json_object_get(job->facts, "stop")));
     json_object_set(report, "morph", morph ? morph : json_null());
     json_object_set_new(report, "transitions", transitions_json(transitions));
     *ret_report = report;

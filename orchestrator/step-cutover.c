@@ -33,6 +33,20 @@ static int remember_power(struct run *run, struct error **err)
                         json_string(power == SOURCE_OFF ? "off" : "running"), err);
 }
 
+/* When the downtime began: what was done in this state before did not cost any. */
+static int remember_stop(struct run *run, struct error **err)
+{
+    struct stamp now;
+
+    if (json_object_get(run->job->facts, "stop"))
+        return 0;
+    stamp_now(&now);
+    return job_set_fact(run->daemon, run->job, "stop",
+                        json_pack("{s:I, s:I, s:s}", "wall_ns", (json_int_t)now.wall_ns, "mono_ns",
+                                  (json_int_t)now.mono_ns, "boot_id", now.boot_id),
+                        err);
+}
+
 int step_stop(struct run *run, struct error **err)
 {
     int64_t timeout_s = field_integer(run->job->params, "shutdown_timeout_s", 300);
@@ -44,6 +58,10 @@ int step_stop(struct run *run, struct error **err)
         r = pass_discard(run, err);
     if (r == 0)
         r = remember_power(run, err);
+    if (r == 0)
+        r = morph_warm(run, err);
+    if (r == 0)
+        r = remember_stop(run, err);
     if (r < 0)
         return r;
     r = run->ops->shutdown(run->source, run->job->vm, (uint64_t)timeout_s * NS_PER_S,

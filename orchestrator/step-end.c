@@ -45,7 +45,8 @@ static int source_restore(struct run *run, struct error **err)
         if (r < 0)
             return error_prefix(err, "the source could not be started again");
     }
-    return job_set_fact(run->daemon, run->job, "source_was", NULL, err);
+    r = job_set_fact(run->daemon, run->job, "stop", NULL, err);
+    return r < 0 ? r : job_set_fact(run->daemon, run->job, "source_was", NULL, err);
 }
 
 

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* slipway-morph on a draft of the last generation. */
+/*
+ * slipway-morph on a draft of the last generation.
+ *
+ * Its appliance takes longer to start than all the rest it does, so it is started before the source
+ * stops, on exports that are there before the draft is (engine/export-early.c), and told to go once
+ * the draft is made.  What was started so is a convenience: when it did not come up, or the daemon
+ * was started anew meanwhile, the morph begins from the start.
+ */
 #include <fcntl.h>
 #include <string.h>
 
@@ -18,6 +25,14 @@
 #define MORPH_REPORT_MAX (1 << 20)
 #define DROP_TIMEOUT_NS (30 * NS_PER_S)
 #define MORPH_REFUSED 20 /* nothing was changed */
+#define WARM_TIMEOUT_NS (60 * NS_PER_S)
+
+/* A slipway-morph that was started; its output is in files of the store, which outlive us. */
+struct morpher {
+    char *report, *log;
+    pid_t pid;  /* 0: none any more */
+    int go_fd;  /* the word goes here; -1: it needs none, or has it */
+};
 
 int morph_draft_call(struct run *run, const char *verb, struct error **err)
 {
@@ -44,21 +59,24 @@ int draft_drop(struct run *run, struct error **err)
 }
 
 /* argv of slipway-morph; freed by argv_free. */
-static char **morph_argv(struct run *run)
+static char **morph_argv(struct run *run, bool warm)
 {
     const struct job *job = run->job;
     _cleanup_free_ char *store = job_store(run->daemon, job);
     json_t *disks = json_object_get(job->description, "disks"), *item;
     json_t *nics = json_object_get(job->description, "nics");
-    char **argv = mem_new(5 + 2 * (json_array_size(disks) + json_array_size(nics)), sizeof(*argv));
+    char **argv = mem_new(6 + 2 * (json_array_size(disks) + json_array_size(nics)), sizeof(*argv));
     size_t i, n = 0;
 
     argv[n++] = str_dup(run->daemon->options->morph);
     argv[n++] = str_dup("--json");
     argv[n++] = str_dup("--accel");
     argv[n++] = str_dup(job_accel(job));
+    if (warm)
+        argv[n++] = str_dup("--wait");
     json_array_foreach(disks, i, item) {
-        _cleanup_free_ char *export = str_format(DRAFT "/%s", field_string(item, "name", ""));
+        _cleanup_free_ char *export =
+            str_format(DRAFT "/%s%s", field_string(item, "name", ""), warm ? "+early" : "");
 
         argv[n++] = str_dup("--disk");
         argv[n++] = engine_host_uri(store, export);
@@ -108,46 +126,123 @@ static void morph_show_phase(struct run *run, const char *log)
     p->eta_s = -1;
 }
 
-static int morph_wait(struct run *run, pid_t pid, const char *log, int *ret_status,
-                      struct error **err)
+static void morpher_free(struct morpher *m)
 {
-    uint64_t start = clock_now_ns();
-    int r;
-
-    while ((r = proc_wait(pid, MORPH_POLL_NS, ret_status)) == -ETIMEDOUT) {
-        bool late = clock_now_ns() - start > MORPH_TIMEOUT_NS;
-
-        morph_show_phase(run, log);
-        if (!late && !run_interrupted(run))
-            continue;
-        proc_stop(pid, 5 * NS_PER_S);
-        if (late)
-            return error_set(err, ETIMEDOUT, "slipway-morph did not finish within an hour");
-        return error_set(err, ECANCELED, "interrupted while the guest was changed");
-    }
-    return r < 0 ? error_set_errno(err, -r, "cannot follow slipway-morph") : 0;
+    if (m->pid > 0)
+        proc_stop(m->pid, 5 * NS_PER_S);
+    if (m->go_fd >= 0)
+        close(m->go_fd);
+    free(m->report);
+    free(m->log);
+    free(m);
 }
 
-/* Runs slipway-morph with its output in files of the store, which outlive us. */
-static int morph_spawn(struct run *run, const char *report, const char *log, int *ret_status,
-                       struct error **err)
+void morph_cool(struct run *run)
 {
-    struct proc_options options = PROC_OPTIONS_DEFAULT;
-    _cleanup_close_ int out = open(report, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    _cleanup_close_ int errors = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    char **argv;
-    pid_t pid;
-    int r;
+    if (run->morpher)
+        morpher_free(run->morpher);
+    run->morpher = NULL;
+}
 
+/* Starts it; warm: it waits for the word once its appliance runs. */
+static int morph_spawn(struct run *run, bool warm, struct error **err)
+{
+    _cleanup_free_ char *store = job_store(run->daemon, run->job);
+    struct morpher *m = mem_new(1, sizeof(*m));
+    struct proc_options options = PROC_OPTIONS_DEFAULT;
+    _cleanup_close_ int out = -1, errors = -1, input = -1;
+    int words[2] = {-1, -1}, r = 0;
+    char **argv;
+
+    *m = (struct morpher){.report = str_format("%s/morph.json", store),
+                          .log = str_format("%s/morph.log", store),
+                          .go_fd = -1};
+    run->morpher = m;
+    out = open(m->report, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    errors = open(m->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (out < 0 || errors < 0)
-        return error_set_errno(err, errno, "cannot write %s", out < 0 ? report : log);
+        return error_set_errno(err, errno, "cannot write %s", out < 0 ? m->report : m->log);
+    if (warm && pipe2(words, O_CLOEXEC) < 0)
+        return error_set_errno(err, errno, "cannot make a pipe");
+    input = words[0];
+    m->go_fd = words[1];
+    options.stdin_fd = input;
     options.stdout_fd = out;
     options.stderr_fd = errors;
     options.die_with_parent = true; /* nobody else may write to the draft after us */
-    argv = morph_argv(run);
-    r = proc_spawn(argv, &options, &pid, err);
+    argv = morph_argv(run, warm);
+    r = proc_spawn(argv, &options, &m->pid, err);
     argv_free(argv);
-    return r < 0 ? r : morph_wait(run, pid, log, ret_status, err);
+    return r;
+}
+
+/* Follows it to its end. */
+static int morph_wait(struct run *run, int *ret_status, struct error **err)
+{
+    struct morpher *m = run->morpher;
+    uint64_t start = clock_now_ns();
+    int r;
+
+    while ((r = proc_wait(m->pid, MORPH_POLL_NS, ret_status)) == -ETIMEDOUT) {
+        bool late = clock_now_ns() - start > MORPH_TIMEOUT_NS;
+
+        morph_show_phase(run, m->log);
+        if (late)
+            return error_set(err, ETIMEDOUT, "slipway-morph did not finish within an hour");
+        if (run_interrupted(run))
+            return error_set(err, ECANCELED, "interrupted while the guest was changed");
+    }
+    m->pid = 0;
+    return r < 0 ? error_set_errno(err, -r, "cannot follow slipway-morph") : 0;
+}
+
+/* Has it come so far that it waits for the word? */
+static bool is_warm(const struct morpher *m)
+{
+    _cleanup_free_ char *line = last_line(m->log);
+    _cleanup_json_ json_t *j = json_loads(line, 0, NULL);
+
+    return strcmp(field_string(j, "phase", ""), "wait") == 0;
+}
+
+int morph_warm(struct run *run, struct error **err)
+{
+    uint64_t start = clock_now_ns();
+    struct morpher *m;
+    int status, r;
+
+    if (!field_bool(run->job->params, "morph", true) || run->morpher)
+        return 0;
+    r = run_attach_engine(run, err);
+    if (r == 0)
+        r = morph_spawn(run, true, err);
+    m = run->morpher;
+    while (r == 0 && !is_warm(m) && clock_now_ns() - start < WARM_TIMEOUT_NS) {
+        morph_show_phase(run, m->log);
+        if (run_interrupted(run))
+            return error_set(err, ECANCELED, "interrupted while slipway-morph was started");
+        if (proc_wait(m->pid, MORPH_POLL_NS / 4, &status) != -ETIMEDOUT) {
+            m->pid = 0;
+            break;
+        }
+    }
+    if (r == 0 && is_warm(m) && m->pid > 0)
+        return 0;
+    /* Whatever the reason, the morph itself will meet it again and tell it. */
+    morph_cool(run);
+    return r == 0 || r == -ECANCELED ? r : 0;
+}
+
+/* The word to one that waits.  False: there is none, or it is gone. */
+static bool morph_go(struct run *run)
+{
+    struct morpher *m = run->morpher;
+
+    if (!m || m->go_fd < 0 || fdio_write_all(m->go_fd, "go\n", 3) < 0)
+        return false;
+    close(m->go_fd);
+    m->go_fd = -1;
+    return true;
 }
 
 /* Why it failed: the sentence of its JSON, or the last line it wrote. */
@@ -180,9 +275,6 @@ static int morph_verdict(struct run *run, const char *report, const char *log, i
 
 int step_morph(struct run *run, struct error **err)
 {
-    _cleanup_free_ char *store = job_store(run->daemon, run->job);
-    _cleanup_free_ char *report = str_format("%s/morph.json", store);
-    _cleanup_free_ char *log = str_format("%s/morph.log", store);
     int status = 0, r;
 
     if (!field_bool(run->job->params, "morph", true))
@@ -197,9 +289,15 @@ int step_morph(struct run *run, struct error **err)
     if (r < 0)
         return r;
     job_trace("morph", "running");
-    r = morph_spawn(run, report, log, &status, err);
+    if (!morph_go(run)) {
+        morph_cool(run);
+        r = morph_spawn(run, false, err);
+    }
     if (r == 0)
-        r = morph_verdict(run, report, log, status, err);
+        r = morph_wait(run, &status, err);
+    if (r == 0)
+        r = morph_verdict(run, run->morpher->report, run->morpher->log, status, err);
+    morph_cool(run);
     if (r < 0)
         draft_drop(run, NULL);
     return r;

@@ -55,6 +55,7 @@ void run_detach_engine(struct run *run)
 
 void run_disconnect(struct run *run)
 {
+    morph_cool(run);
     run_detach_engine(run);
     if (run->source)
         run->ops->close(run->source);

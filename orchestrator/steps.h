@@ -8,6 +8,7 @@
  *   made        targets and store are ours, so cancelling may remove them
  *   rehearsed   the VM may be defined on the node although nothing was copied yet
  *   generation  newest committed generation
+ *   stop        stamp of when the source was told to stop: here its downtime begins
  *   source_was  "running" or "off" when the cutover began; the source is put back to that
  *   instant     what the last cutover was asked to be; absent: as the migration's parameter says
  *   instant_flipped  an instant flip was asked for: the mirror may be gone, the source is not
@@ -25,6 +26,7 @@
 #include "orchestrator/daemon.h"
 
 struct engine_status;
+struct morpher;
 
 /* One job at work, owned by its thread. */
 struct run {
@@ -35,6 +37,7 @@ struct run {
     struct leftover_owner owner;
     struct control *engine; /* NULL: not attached */
     struct node *node;      /* NULL: not open */
+    struct morpher *morpher; /* NULL: none was started */
     int64_t last_event_ns;  /* when progress was last published */
     uint64_t source_looked_ns; /* behind an instant flip: when source and VM were last looked at */
     char *complaint;        /* what was noted last about them, so that it is said once */
@@ -70,6 +73,16 @@ int leftovers_clean(struct run *run, int64_t pass, struct error **err);
 
 /* step-morph.c */
 step_fn step_morph;
+
+/*
+ * Starts slipway-morph so far that it waits for the draft, while the source still runs; waits for
+ * that, a minute at most.  When it does not come up the morph will start it anew: only -ECANCELED
+ * (interrupted) is a failure.
+ */
+int morph_warm(struct run *run, struct error **err);
+
+/* Ends one that waits or works; fine without one. */
+void morph_cool(struct run *run);
 
 /* A verb of the engine about the morph draft. */
 int morph_draft_call(struct run *run, const char *verb, struct error **err);

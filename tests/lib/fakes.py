@@ -24,11 +24,19 @@ MORPH = """#!/bin/bash
 # A morph that leaves a line in the draft.
 while [ $# -gt 0 ]; do
     if [ "$1" = --disk ]; then uri=$2; shift; fi
+    if [ "$1" = --wait ]; then wait=1; fi
     shift
 done
-sleep "${FAKE_MORPH_PAUSE:-0}"
 store=${uri#*socket=}
 store=${store%/nbd.sock}
+top=$store/../../..
+cp "$top/src/web/power" "$top/power-when-morph-began"
+if [ -n "${wait:-}" ]; then
+    if [ -f "$top/no-warm-morph" ]; then exit 20; fi
+    echo '{"phase": "wait", "state": "begin"}' >&2
+    read -r word && [ "$word" = go ] || exit 20
+fi
+sleep "${FAKE_MORPH_PAUSE:-0}"
 echo MORPHED >> "$store/draft-vda"
 echo '{"changes": []}'
 if [ -f "$store/../../fail-morph" ]; then echo 'no guest found' >&2; exit 1; fi
