@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guest of tests/guests: its disks, the foreign hardware it expects, its serial console.
 
-    disks = guest.disks(work, two_disks=True)            # private copies, built on first use
+    disks = guest.disks(work, layout="lvm")              # private copies, built on first use
     connection.defineXML(guest.domain_xml("vm", disks, serial=work / "serial.log"))
     console = guest.Console(work / "serial.log")
     console.wait_for("login: ")
@@ -20,6 +20,7 @@ MAC = "52:54:00:10:20:30"
 NIC = "ens192"
 ADDRESS = "10.20.30.40/24"
 MEMORY_MIB = 512
+OVMF = "/usr/share/OVMF"
 
 # vmxnet3 sits in the slot that VMware gives it, which makes udev call it ens192.  QEMU names slots
 # only where PCI hotplug is not ACPI's.
@@ -68,18 +69,19 @@ DISK = """    <disk type='file' device='disk'>
     </disk>"""
 
 
-def folder(two_disks=False, quiet=False):
-    """The cached disks' folder; builds them on first use, progress on standard error."""
-    argv = [str(BUILDER)] + (["--two-disks"] if two_disks else [])
+def folder(two_disks=False, quiet=False, layout=None):
+    """The cached disks' folder; builds them on first use, progress on standard error.  layout: a
+    name in tests/guests/layouts."""
+    argv = [str(BUILDER), "--layout", layout or ("two-disks" if two_disks else "plain")]
     result = subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.DEVNULL if quiet else None, text=True)
     return Path(result.stdout.strip())
 
 
-def disks(directory, two_disks=False):
+def disks(directory, two_disks=False, layout=None):
     """Private copies of the guest's disks in `directory`, in order."""
     copies = []
-    for image in sorted(folder(two_disks).glob("disk*.qcow2")):
+    for image in sorted(folder(two_disks, layout=layout).glob("disk*.qcow2")):
         copies.append(Path(directory) / image.name)
         subprocess.run(["cp", "--reflink=auto", "--sparse=always", str(image), str(copies[-1])],
                        check=True)
@@ -96,28 +98,48 @@ def domain_xml(name, images, serial, network=None, image_format="qcow2"):
                          network_type="bridge" if network else "user", network=source)
 
 
-def foreign_argv(images, serial):
-    """The same hardware for a bare QEMU."""
+def hardware(serial, firmware=None):
+    """What both hardwares have in common.  firmware: UEFI variables, from firmware_variables()."""
     argv = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "qemu64", "-m", str(MEMORY_MIB),
-            "-machine", "q35", "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
-            "-display", "none", "-monitor", "none", "-serial", f"file:{serial}", "-no-reboot",
-            "-device", "pvscsi,id=scsi",
-            "-device", "pcie-root-port,id=slot192,slot=192,chassis=9",
-            "-netdev", "user,id=net", "-device", f"vmxnet3,netdev=net,mac={MAC},bus=slot192"]
+            "-machine", "q35", "-display", "none", "-monitor", "none",
+            "-serial", f"file:{serial}", "-no-reboot"]
+    if firmware:
+        argv += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={OVMF}/OVMF_CODE_4M.fd",
+                 "-drive", f"if=pflash,format=raw,unit=1,file={firmware}"]
+    return argv
+
+
+def firmware_variables(directory):
+    """UEFI firmware's variables as a new machine has them: no boot entries."""
+    path = Path(directory) / "uefi-variables.fd"
+    shutil.copyfile(f"{OVMF}/OVMF_VARS_4M.fd", path)
+    return path
+
+
+def foreign_argv(images, serial, firmware=None):
+    """The hardware that the guest expects, for a bare QEMU."""
+    argv = hardware(serial, firmware)
+    argv += ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
+             "-device", "pvscsi,id=scsi",
+             "-device", "pcie-root-port,id=slot192,slot=192,chassis=9",
+             "-netdev", "user,id=net", "-device", f"vmxnet3,netdev=net,mac={MAC},bus=slot192"]
     for number, image in enumerate(images):
         argv += ["-drive", f"file={image},if=none,id=disk{number},format=qcow2,cache=none",
                  "-device", f"scsi-hd,bus=scsi.0,drive=disk{number}"]
     return argv
 
 
-def virtio_argv(images, serial, image_format="qcow2"):
-    """Virtio hardware for a bare QEMU, as on the destination."""
-    argv = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "qemu64", "-m", str(MEMORY_MIB),
-            "-machine", "q35", "-display", "none", "-monitor", "none",
-            "-serial", f"file:{serial}", "-no-reboot",
-            "-netdev", "user,id=net", "-device", f"virtio-net-pci,netdev=net,mac={MAC}"]
-    for image in images:
-        argv += ["-drive", f"file={image},if=virtio,format={image_format},cache=none"]
+def virtio_argv(images, serial, image_format="qcow2", firmware=None):
+    """Virtio hardware for a bare QEMU, each device behind a port of its own as libvirt does it."""
+    devices = [f"virtio-net-pci,netdev=net,mac={MAC}"]
+    argv = hardware(serial, firmware) + ["-netdev", "user,id=net"]
+    for number, image in enumerate(images):
+        argv += ["-drive", f"file={image},if=none,id=disk{number},format={image_format},"
+                           "cache=none"]
+        devices.append(f"virtio-blk-pci,drive=disk{number}")
+    for number, device in enumerate(devices, 1):
+        argv += ["-device", f"pcie-root-port,id=port{number},chassis={number}",
+                 "-device", f"{device},bus=port{number}"]
     return argv
 
 
