@@ -41,6 +41,16 @@ struct kernel {
     char *initramfs; /* path; NULL when it has none */
 };
 
+/* What can start the guest from its disks as they are. */
+enum firmware {
+    FIRMWARE_UNKNOWN,
+    FIRMWARE_BIOS, /* boot code in a first sector */
+    FIRMWARE_UEFI, /* a loader in an EFI system partition */
+    FIRMWARE_BOTH  /* an image made for both */
+};
+
+const char *firmware_name(enum firmware firmware); /* "uefi"; static */
+
 struct facts {
     struct tree tree;
     struct volume_list volumes;
@@ -52,7 +62,13 @@ struct facts {
     struct pin *pins;
     size_t pin_count;
 
+    /* Set by the change "initramfs" when the kernel that would boot cannot get virtio drivers: the
+     * version that has to boot instead; NULL: the guest's own choice stays.  Owned. */
+    char *wanted_kernel;
+
     /* Decided by changes, for the hints: */
+    enum firmware firmware;
+    bool secure_boot; /* the loader that firmware starts is a shim, which Secure Boot accepts */
     bool guest_agent; /* the QEMU guest agent will answer */
     bool virtio_disk; /* the guest reaches a virtio disk */
     bool virtio_net;  /* the guest has a driver for a virtio card */

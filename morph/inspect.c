@@ -73,6 +73,13 @@ const char *family_name(enum family family)
     return names[family];
 }
 
+const char *firmware_name(enum firmware firmware)
+{
+    static const char *const names[] = {"unknown", "bios", "uefi", "both"};
+
+    return names[firmware];
+}
+
 static bool has_id(const struct os *os, const char *id)
 {
     size_t n = strlen(id);
@@ -131,6 +138,7 @@ void facts_done(struct facts *facts)
     for (size_t i = 0; i < facts->pin_count; i++)
         free(facts->pins[i].name);
     free(facts->pins);
+    free(facts->wanted_kernel);
     facts_forget_kernels(facts);
     volume_list_done(&facts->volumes);
     os_done(&facts->os);

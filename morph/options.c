@@ -17,6 +17,7 @@ const char options_help[] =
     "                         nbd://HOST[:PORT]/EXPORT or a raw image; repeat in the VM's order\n"
     "  --nic MAC[=NAME]       a network card, and the name it had in the source when known\n"
     "  --root DEVICE          the root filesystem (/dev/sda1, /dev/vg0/root) when there are more\n"
+    "  --no-serial            do not give the guest a serial console\n"
     "  --dry-run              print what would be done and write nothing\n"
     "  --wait                 start the appliance, then wait for the line 'go' on standard input\n"
     "  --json                 progress as JSON lines on standard error, result on standard output\n"
@@ -90,6 +91,12 @@ static int set_root(struct options *o, const char *text, struct error **err)
     return 0;
 }
 
+static int set_no_serial(struct options *o, const char *text, struct error **err)
+{
+    o->request.no_serial = true;
+    return 0;
+}
+
 static int set_dry_run(struct options *o, const char *text, struct error **err)
 {
     o->dry_run = true;
@@ -128,6 +135,7 @@ static const struct {
     {"disk", "URI-or-FILE", add_disk},
     {"nic", "MAC[=NAME]", add_nic},
     {"root", "DEVICE", set_root},
+    {"no-serial", NULL, set_no_serial},
     {"dry-run", NULL, set_dry_run},
     {"wait", NULL, set_wait},
     {"json", NULL, set_json},

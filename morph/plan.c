@@ -104,9 +104,34 @@ struct edit *plan_edit_at(struct plan *plan, size_t index, enum edit_kind kind, 
     return &edits[index];
 }
 
+/* Two changes of one file become one edit, so that the report has one line and one pair of hashes
+ * for it.  Takes what the second edit owns. */
+static struct edit *edit_again(struct edit *e, char *data, size_t length, char *what, char *why)
+{
+    char *both = str_format("%s; %s", e->what, what);
+
+    free(e->data);
+    free(e->what);
+    free(what);
+    e->data = data;
+    e->length = length;
+    e->what = both;
+    if (!strstr(e->why, why)) {
+        both = str_format("%s; %s", e->why, why);
+        free(e->why);
+        e->why = both;
+    }
+    free(why);
+    return e;
+}
+
 struct edit *plan_edit(struct plan *plan, enum edit_kind kind, const char *change, const char *path,
                        char *data, size_t length, char *what, char *why)
 {
+    struct edit *before = kind == EDIT_WRITE ? plan_find(plan, path) : NULL;
+
+    if (before && before->kind == EDIT_WRITE)
+        return edit_again(before, data, length, what, why);
     return plan_edit_at(plan, plan->edit_count, kind, change, path, data, length, what, why);
 }
 
@@ -116,6 +141,22 @@ struct edit *plan_find(const struct plan *plan, const char *path)
         if (strcmp(plan->edits[i - 1].path, path) == 0)
             return &plan->edits[i - 1];
     return NULL;
+}
+
+int plan_text(const struct plan *plan, const struct tree *tree, const char *path, char **ret_text,
+              struct error **err)
+{
+    const struct edit *e = plan_find(plan, path);
+
+    if (e && e->kind == EDIT_WRITE) {
+        *ret_text = str_format("%.*s", (int)e->length, e->data);
+        return 1;
+    }
+    if (e && (e->kind == EDIT_DELETE || e->kind == EDIT_REMOVE)) {
+        *ret_text = NULL;
+        return 0;
+    }
+    return tree_text(tree, path, ret_text, err);
 }
 
 struct edit *plan_append(struct plan *plan, const char *change, const char *path, const void *old,

@@ -62,7 +62,8 @@ struct plan {
 int plan_make(struct facts *facts, struct plan *ret_plan, struct error **err);
 void plan_done(struct plan *plan);
 
-/* Adds an edit; takes data, what and why.  Valid until the next one. */
+/* Adds an edit; takes data, what and why.  Valid until the next one.  EDIT_WRITE of a file that the
+ * plan writes already replaces its data and tells both: `data` must come from plan_text(). */
 struct edit *plan_edit(struct plan *plan, enum edit_kind kind, const char *change, const char *path,
                        char *data, size_t length, char *what, char *why);
 
@@ -72,6 +73,11 @@ struct edit *plan_edit_at(struct plan *plan, size_t index, enum edit_kind kind, 
 
 /* The last edit of path in the plan, or NULL: what an earlier change makes of it. */
 struct edit *plan_find(const struct plan *plan, const char *path);
+
+/* As tree_text(), of what the plan so far makes of the file: for files that several changes edit.
+ */
+int plan_text(const struct plan *plan, const struct tree *tree, const char *path, char **ret_text,
+              struct error **err);
 
 /* EDIT_APPEND to a file whose bytes are `old`; takes data, what and why. */
 struct edit *plan_append(struct plan *plan, const char *change, const char *path, const void *old,

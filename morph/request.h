@@ -23,5 +23,6 @@ struct words {
 struct request {
     struct nic *nics;
     size_t nic_count;
+    bool no_serial;   /* the guest's consoles stay as they are */
     const char *root; /* device, UUID=… or LABEL=… of the root filesystem; NULL: find it */
 };
