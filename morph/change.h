@@ -24,3 +24,8 @@ extern const struct change_ops change_linux_initramfs; /* after network: it copi
 extern const struct change_ops change_linux_uefi;
 extern const struct change_ops change_linux_serial;
 extern const struct change_ops change_linux_agents;
+extern const struct change_ops change_windows_drivers;
+extern const struct change_ops change_windows_network;
+extern const struct change_ops change_windows_agents;
+extern const struct change_ops change_windows_firstboot; /* runs the steps of those before it */
+extern const struct change_ops change_windows_registry;  /* writes what those before it have set */

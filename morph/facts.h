@@ -51,6 +51,8 @@ enum firmware {
 
 const char *firmware_name(enum firmware firmware); /* "uefi"; static */
 
+struct windows; /* windows.h */
+
 struct facts {
     struct tree tree;
     struct volume_list volumes;
@@ -59,6 +61,7 @@ struct facts {
     struct kernel *kernels; /* oldest first: the last one is what boots by default */
     size_t kernel_count;
     const struct request *request; /* never NULL */
+    struct windows *windows;       /* of FAMILY_WINDOWS only; owned */
     struct pin *pins;
     size_t pin_count;
 

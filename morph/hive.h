@@ -82,3 +82,10 @@ int hive_set_text(struct hive *hive, const char *path, const char *value, enum h
 
 /* Makes the key when it is missing; results as hive_set(). */
 int hive_make_key(struct hive *hive, const char *path, struct error **err);
+
+/* Adds up results of the above: *sum becomes the number of changes, or stays the first failure. */
+static inline void hive_sum(int *sum, int r)
+{
+    if (*sum >= 0)
+        *sum = r < 0 ? r : *sum + r;
+}

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "morph/change.h"
 #include "morph/fstab.h"
+#include "morph/windows.h"
 
 int inspect_is_root(const struct tree *tree)
 {
@@ -139,6 +140,7 @@ void facts_done(struct facts *facts)
         free(facts->pins[i].name);
     free(facts->pins);
     free(facts->wanted_kernel);
+    windows_free(facts->windows);
     facts_forget_kernels(facts);
     volume_list_done(&facts->volumes);
     os_done(&facts->os);

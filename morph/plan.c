@@ -13,8 +13,10 @@
 #define HASHED_MAX ((size_t)768 << 20)
 
 static const struct change_ops *const changes[] = {
-    &change_linux_fstab, &change_linux_bootconfig, &change_linux_network, &change_linux_initramfs,
-    &change_linux_uefi,  &change_linux_serial,     &change_linux_agents,
+    &change_linux_fstab,     &change_linux_bootconfig,  &change_linux_network,
+    &change_linux_initramfs, &change_linux_uefi,        &change_linux_serial,
+    &change_linux_agents,    &change_windows_drivers,   &change_windows_network,
+    &change_windows_agents,  &change_windows_firstboot, &change_windows_registry,
 };
 
 void plan_done(struct plan *plan)

@@ -40,6 +40,7 @@ FOREIGN = {
     "zstd.h": ["morph/unpack.c", "tests/*"],
     "lz4*.h": ["morph/unpack.c", "tests/*"],
     "hivex.h": ["morph/hive.c"],
+    "archive*.h": ["morph/driverset.c", "tests/*"],
     "sqlite3.h": ["orchestrator/journal.c"],
     "microhttpd.h": ["orchestrator/httpd.c"],
     "curl/*": ["orchestrator/cli/client.c", "orchestrator/source/http.c", "nbdplugin/*"],

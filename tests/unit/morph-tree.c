@@ -111,7 +111,7 @@ static int by_text(const void *a, const void *b)
 static int op_list(void *self, const char *path, char ***ret_names, struct error **err)
 {
     struct fake_tree *fake = self;
-    size_t length = strlen(path), count = 0, kept = 0;
+    size_t length = strcmp(path, "/") == 0 ? 0 : strlen(path), count = 0, kept = 0;
     char **names = mem_new(ARRAY_SIZE(fake->files) + 1, sizeof(char *));
 
     for (size_t i = 0; i < ARRAY_SIZE(fake->files); i++) {
