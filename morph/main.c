@@ -90,7 +90,7 @@ static int wait_until_ready(struct guest *guest, struct report *report, struct e
 
 /* The whole run. */
 static int run(const struct options *o, struct report *report, struct facts *facts,
-               struct plan *plan, bool *changed, struct error **err)
+               struct plan *plan, struct hints *hints, bool *changed, struct error **err)
 {
     struct guest *guest = NULL;
     int r;
@@ -107,6 +107,8 @@ static int run(const struct options *o, struct report *report, struct facts *fac
     }
     if (r == 0)
         r = plan_make(facts, plan, err);
+    if (r == 0)
+        hints_make(facts, plan, hints);
     if (r == 0)
         r = space_check(guest, plan, err);
     if (r == 0 && !o->dry_run && plan->edit_count > 0)
@@ -127,6 +129,7 @@ int main(int argc, char **argv)
     struct options options;
     struct facts facts = {0};
     struct plan plan = {0};
+    struct hints hints = {0};
     struct report report;
     bool changed = false;
     int code = EXIT_CODE_OK;
@@ -143,16 +146,17 @@ int main(int argc, char **argv)
         fputs(options_help, stdout);
     } else if (options.version) {
         puts("slipway-morph " SLIPWAY_VERSION);
-    } else if (run(&options, &report, &facts, &plan, &changed, &err) < 0) {
+    } else if (run(&options, &report, &facts, &plan, &hints, &changed, &err) < 0) {
         if (interrupt_came()) {
             err = error_free(err);
             error_set(&err, ECANCELED, "ended by a signal");
         }
         report_failure(&report, err, changed);
         code = changed ? EXIT_CODE_FAILED : EXIT_UNCHANGED;
-    } else if (report_result(&report, &facts, &plan) < 0) {
+    } else if (report_result(&report, &facts, &plan, &hints) < 0) {
         code = changed ? EXIT_CODE_FAILED : EXIT_UNCHANGED;
     }
+    hints_done(&hints);
     plan_done(&plan);
     facts_done(&facts);
     options_done(&options);

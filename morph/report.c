@@ -139,17 +139,37 @@ static void print_result(const struct report *report, const struct facts *facts,
                plan->notes[i].text);
 }
 
-int report_result(const struct report *report, const struct facts *facts, const struct plan *plan)
+static json_t *hints_json(const struct hints *h)
+{
+    return json_pack("{s:s?,s:s?,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:o}", "machine", h->machine,
+                     "firmware", h->firmware, "disk_bus", h->disk_bus, "nic_model", h->nic_model,
+                     "video", h->video, "clock", h->clock, "secure_boot", h->secure_boot, "tpm",
+                     h->tpm, "hyperv", h->hyperv, "osinfo", text(h->osinfo));
+}
+
+static json_t *os_json(const struct facts *facts)
+{
+    return json_pack("{s:s,s:o,s:o,s:o}", "family", family_name(facts->family), "id",
+                     text(facts->os.id), "version", text(facts->os.version), "pretty",
+                     text(facts->os.pretty));
+}
+
+static json_t *result_json(const struct report *report, const struct facts *facts,
+                           const struct plan *plan, const struct hints *hints)
+{
+    return json_pack("{s:b,s:b,s:o,s:o,s:b,s:o,s:o,s:o,s:o,s:f}", "dry_run", report->dry_run,
+                     "changed", plan->edit_count > 0 && !report->dry_run, "os", os_json(facts),
+                     "nics", nics_json(facts), "guest_agent", facts->guest_agent, "hints",
+                     hints_json(hints), "changes", edits_json(plan), "notes", notes_json(plan),
+                     "phases", phases_json(report), "seconds",
+                     seconds(clock_now_ns() - report->started_ns));
+}
+
+int report_result(const struct report *report, const struct facts *facts, const struct plan *plan,
+                  const struct hints *hints)
 {
     if (report->json)
-        write_line(stdout,
-                   json_pack("{s:b,s:b,s:{s:o,s:o,s:o},s:o,s:b,s:o,s:o,s:o,s:f}", "dry_run",
-                             report->dry_run, "changed", plan->edit_count > 0 && !report->dry_run,
-                             "os", "id", text(facts->os.id), "version", text(facts->os.version),
-                             "pretty", text(facts->os.pretty), "nics", nics_json(facts),
-                             "guest_agent", facts->guest_agent, "changes", edits_json(plan),
-                             "notes", notes_json(plan), "phases", phases_json(report), "seconds",
-                             seconds(clock_now_ns() - report->started_ns)));
+        write_line(stdout, result_json(report, facts, plan, hints));
     else
         print_result(report, facts, plan);
     return fflush(stdout) == 0 && !ferror(stdout) ? 0 : -EIO;

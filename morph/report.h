@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include "morph/facts.h"
+#include "morph/hints.h"
 #include "morph/plan.h"
 
 #define REPORT_PHASES 16
@@ -30,7 +31,8 @@ void report_phase(struct report *report, const char *name);
 void report_edit(const struct report *report, const struct edit *edit);
 
 /* The result, once everything it says is true.  -EIO when it cannot be written. */
-int report_result(const struct report *report, const struct facts *facts, const struct plan *plan);
+int report_result(const struct report *report, const struct facts *facts, const struct plan *plan,
+                  const struct hints *hints);
 
 /* The sentence of a failure; `changed`: writes may have begun. */
 void report_failure(const struct report *report, const struct error *err, bool changed);

@@ -49,10 +49,26 @@ int placement_make(const struct daemon *d, const struct job *job, json_t **ret_p
     json_array_foreach(json_object_get(job->description, "disks"), i, disk) {
         json_array_append_new(disks, disk_place(d, job, field_string(disk, "name", "")));
     }
-    *ret_placement = json_pack("{s:s, s:s*, s:s, s:o, s:o}", "name", job->name, "uuid",
-                               field_string(job->params, "uuid", NULL), "accel",
-                               job_accel(job), "disks", disks, "networks", networks);
+    *ret_placement = json_pack(
+        "{s:s, s:s*, s:s, s:o, s:o, s:O*}", "name", job->name, "uuid",
+        field_string(job->params, "uuid", NULL), "accel", job_accel(job), "disks", disks,
+        "networks", networks, "hints",
+        json_object_get(json_object_get(job->facts, "morph"), "hints"));
     return 0;
+}
+
+/* A TPM the node cannot give would keep the VM from starting; the guest may do without. */
+static void drop_tpm(struct run *run, json_t *placement)
+{
+    json_t *hints = json_object_get(placement, "hints");
+
+    if (!json_is_true(json_object_get(hints, "tpm")) ||
+        node_has_tpm(run->node, field_string(run->job->description, "arch", "x86_64")))
+        return;
+    hints = json_deep_copy(hints);
+    json_object_set_new(hints, "tpm", json_false());
+    json_object_set_new(placement, "hints", hints);
+    run_note(run, "the guest would like a TPM, but the node has no swtpm: the VM gets none");
 }
 
 int step_define(struct run *run, struct error **err)
@@ -63,6 +79,8 @@ int step_define(struct run *run, struct error **err)
 
     if (r == 0)
         r = run_open_node(run, err);
+    if (r == 0)
+        drop_tpm(run, placement);
     if (r == 0)
         r = node_domain_xml(run->job->description, placement, &xml, err);
     return r == 0 ? node_define(run->node, xml, err) : r;

@@ -16,6 +16,7 @@
 struct build {
     const json_t *description;
     const json_t *placement;
+    const json_t *hints; /* of slipway-morph; NULL: none */
     struct error **err;
 };
 
@@ -66,9 +67,34 @@ static bool is_x86(const struct build *b)
     return !arch || is(arch, "x86_64") || is(arch, "i686");
 }
 
+/* The hint `key` when it is one of the known values, which end with NULL; else the first of them. */
+static const char *hinted(const struct build *b, const char *key, const char *const *known)
+{
+    const char *value = text_of(b->hints, key);
+
+    for (const char *const *k = known; *k; k++)
+        if (is(value, *k))
+            return *k;
+    return known[0];
+}
+
+static bool hinted_true(const struct build *b, const char *key)
+{
+    return json_is_true(json_object_get(b->hints, key));
+}
+
+/* Emulation has nothing of it. */
+static bool wants_hyperv(const struct build *b)
+{
+    return is_x86(b) && on_kvm(b) && hinted_true(b, "hyperv");
+}
+
+/* The source knows best how it started the guest; only where it does not say, the disks tell. */
 static bool is_uefi(const struct build *b)
 {
-    return is(text_of(b->description, "firmware"), "uefi");
+    const char *firmware = text_of(b->description, "firmware");
+
+    return is(firmware ? firmware : text_of(b->hints, "firmware"), "uefi");
 }
 
 static bool is_windows(const struct build *b)
@@ -81,10 +107,14 @@ static bool is_windows(const struct build *b)
 /* Versions of machine types are the source's business; the family decides what the guest sees. */
 static const char *machine_family(const struct build *b)
 {
+    static const char *const families[] = {"any", "q35", "pc", NULL};
     const char *machine = text_of(b->description, "machine");
+    const char *wanted = hinted(b, "machine", families);
 
     if (!is_x86(b))
         return "virt";
+    if (!is(wanted, "any"))
+        return wanted;
     return machine && strstr(machine, "q35") ? "q35" : "pc";
 }
 
@@ -110,6 +140,19 @@ static void add_os(const struct build *b, xmlNodePtr domain)
         add_firmware(b, os);
 }
 
+/* What Windows asks a hypervisor for, so that idle VMs stay idle and clocks right. */
+static void add_hyperv(xmlNodePtr features)
+{
+    xmlNodePtr hyperv = set(add(features, "hyperv"), "mode", "custom");
+
+    set(add(hyperv, "relaxed"), "state", "on");
+    set(add(hyperv, "vapic"), "state", "on");
+    set(set(add(hyperv, "spinlocks"), "state", "on"), "retries", "8191");
+    set(add(hyperv, "vpindex"), "state", "on");
+    set(add(hyperv, "synic"), "state", "on");
+    set(add(hyperv, "stimer"), "state", "on");
+}
+
 static void add_features(const struct build *b, xmlNodePtr domain)
 {
     xmlNodePtr features = add(domain, "features");
@@ -119,6 +162,8 @@ static void add_features(const struct build *b, xmlNodePtr domain)
         add(features, "apic");
     if (is_uefi(b) && json_is_true(json_object_get(b->description, "secure_boot")))
         set(add(features, "smm"), "state", "on");
+    if (wants_hyperv(b))
+        add_hyperv(features);
 }
 
 /* Without KVM every feature of a rich CPU model costs time: qemu64 boots fastest. */
@@ -137,21 +182,41 @@ static void add_cpu(const struct build *b, xmlNodePtr domain)
 
 static void add_life_cycle(const struct build *b, xmlNodePtr domain)
 {
-    set(add(domain, "clock"), "offset", is_windows(b) ? "localtime" : "utc");
+    const char *const offsets[] = {is_windows(b) ? "localtime" : "utc", "utc", "localtime", NULL};
+    xmlNodePtr clock = set(add(domain, "clock"), "offset", hinted(b, "clock", offsets));
+
+    if (wants_hyperv(b)) {
+        set(set(add(clock, "timer"), "name", "hypervclock"), "present", "yes");
+        set(set(add(clock, "timer"), "name", "rtc"), "tickpolicy", "catchup");
+        set(set(add(clock, "timer"), "name", "pit"), "tickpolicy", "delay");
+        set(set(add(clock, "timer"), "name", "hpet"), "present", "no");
+    }
     add_text(domain, "on_poweroff", "destroy");
     add_text(domain, "on_reboot", "restart");
     add_text(domain, "on_crash", "destroy");
 }
 
-/* "vda" … "vdz", "vdaa" …  */
-static void disk_target(size_t index, char name[16])
+/* Where a guest cannot have virtio; IDE is on the old chipset only, and has room for four. */
+static const char *disk_bus(const struct build *b)
+{
+    static const char *const buses[] = {"virtio", "scsi", "sata", "ide", NULL};
+    const char *bus = hinted(b, "disk_bus", buses);
+
+    if (is(bus, "ide") && (!is(machine_family(b), "pc") ||
+                           json_array_size(json_object_get(b->description, "disks")) > 4))
+        return "sata";
+    return bus;
+}
+
+/* "vda" … "vdz", "vdaa" …; "sda" or "hda" on other buses. */
+static void disk_target(size_t index, const char *bus, char name[16])
 {
     char letters[8];
     size_t n = 0, at = 2;
 
     for (size_t i = index + 1; i > 0 && n < sizeof(letters); i = (i - 1) / 26)
         letters[n++] = (char)('a' + (i - 1) % 26);
-    memcpy(name, "vd", 2);
+    memcpy(name, is(bus, "virtio") ? "vd" : is(bus, "ide") ? "hd" : "sd", 2);
     while (n > 0)
         name[at++] = letters[--n];
     name[at] = '\0';
@@ -240,8 +305,8 @@ static int add_disk(const struct build *b, xmlNodePtr devices, const json_t *fro
         r = add_nbd_source(b, disk, uri);
     }
     set(driver, "discard", "unmap");
-    disk_target(index, target);
-    set(set(add(disk, "target"), "dev", target), "bus", "virtio");
+    disk_target(index, disk_bus(b), target);
+    set(set(add(disk, "target"), "dev", target), "bus", disk_bus(b));
     snprintf(order, sizeof(order), "%lld", (long long)boot_order);
     if (boot_order > 0)
         set(add(disk, "boot"), "order", order);
@@ -284,6 +349,7 @@ static void plug_nic(xmlNodePtr nic, const char *to)
 
 static int add_nic(const struct build *b, xmlNodePtr devices, const json_t *from)
 {
+    static const char *const models[] = {"virtio", "e1000e", "e1000", "rtl8139", NULL};
     const char *network = text_of(from, "network"), *mac = text_of(from, "mac");
     const char *to = network ? text_of(json_object_get(b->placement, "networks"), network) : NULL;
     xmlNodePtr nic;
@@ -298,7 +364,7 @@ static int add_nic(const struct build *b, xmlNodePtr devices, const json_t *from
     plug_nic(nic, to);
     if (mac)
         set(add(nic, "mac"), "address", mac);
-    set(add(nic, "model"), "type", "virtio");
+    set(add(nic, "model"), "type", hinted(b, "nic_model", models));
     /* The guest keeps a NIC that nobody hears, so that nothing waits for a missing device. */
     if (is(to, "none"))
         set(add(nic, "link"), "state", "down");
@@ -331,8 +397,16 @@ static void add_serial(const struct build *b, xmlNodePtr devices)
         "0");
 }
 
+static void add_tpm(xmlNodePtr devices)
+{
+    xmlNodePtr tpm = set(add(devices, "tpm"), "model", "tpm-crb");
+
+    set(set(add(tpm, "backend"), "type", "emulator"), "version", "2.0");
+}
+
 static void add_extras(const struct build *b, xmlNodePtr devices)
 {
+    static const char *const models[] = {"vga", "virtio", NULL};
     xmlNodePtr channel = set(add(devices, "channel"), "type", "unix");
     xmlNodePtr rng, graphics;
 
@@ -342,9 +416,31 @@ static void add_extras(const struct build *b, xmlNodePtr devices)
     if (is_x86(b)) {
         graphics = set(set(add(devices, "graphics"), "type", "vnc"), "autoport", "yes");
         set(graphics, "listen", "127.0.0.1");
-        set(add(add(devices, "video"), "model"), "type", "vga");
+        set(add(add(devices, "video"), "model"), "type", hinted(b, "video", models));
     }
     set(add(devices, "memballoon"), "model", "virtio");
+    if (hinted_true(b, "tpm"))
+        add_tpm(devices);
+    if (is(disk_bus(b), "scsi"))
+        set(set(set(add(devices, "controller"), "type", "scsi"), "index", "0"), "model",
+            "virtio-scsi");
+}
+
+/* For tools that show and tune VMs by it. */
+static void add_osinfo(const struct build *b, xmlNodePtr domain)
+{
+    const char *id = text_of(b->hints, "osinfo");
+    xmlNodePtr info;
+    xmlNsPtr ns;
+
+    if (!id || !*id)
+        return;
+    info = xmlNewNode(NULL, (const xmlChar *)"libosinfo");
+    ns = xmlNewNs(info, (const xmlChar *)"http://libosinfo.org/xmlns/libvirt/domain/1.0",
+                  (const xmlChar *)"libosinfo");
+    xmlSetNs(info, ns);
+    set(xmlNewChild(info, ns, (const xmlChar *)"os", NULL), "id", id);
+    xmlAddChild(add(domain, "metadata"), info);
 }
 
 static int fill_domain(const struct build *b, xmlNodePtr domain)
@@ -363,6 +459,7 @@ static int fill_domain(const struct build *b, xmlNodePtr domain)
     add_text(domain, "name", name);
     if (uuid)
         add_text(domain, "uuid", uuid);
+    add_osinfo(b, domain);
     set(add_number(domain, "memory",
                    json_integer_value(json_object_get(b->description, "memory_bytes")) >> 10),
         "unit", "KiB");
@@ -394,7 +491,10 @@ static char *dump(xmlDocPtr doc)
 int node_domain_xml(const json_t *description, const json_t *placement, char **ret_xml,
                     struct error **err)
 {
-    struct build b = {.description = description, .placement = placement, .err = err};
+    struct build b = {.description = description,
+                      .placement = placement,
+                      .hints = json_object_get(placement, "hints"),
+                      .err = err};
     xmlDocPtr doc = xmlNewDoc((const xmlChar *)"1.0");
     xmlNodePtr domain = xmlNewNode(NULL, (const xmlChar *)"domain");
     int r;

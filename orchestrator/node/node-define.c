@@ -174,3 +174,14 @@ int node_undefine(struct node *node, const char *name, struct error **err)
         return r;
     return virt_error(err, "cannot remove the definition of VM \"%s\" from %s", name, node->uri);
 }
+
+bool node_has_tpm(struct node *node, const char *arch)
+{
+    _cleanup_free_ char *caps =
+        virConnectGetDomainCapabilities(node->conn, NULL, arch, NULL, NULL, 0);
+    const char *tpm = caps ? strstr(caps, "<tpm supported='yes'") : NULL;
+    const char *end = tpm ? strstr(tpm, "</tpm>") : NULL, *emulator;
+
+    emulator = end ? strstr(tpm, "<value>emulator</value>") : NULL;
+    return emulator && emulator < end;
+}

@@ -38,11 +38,13 @@ const char *node_uri(const struct node *node);
  *   placement     {name, uuid?, accel: "kvm"|"tcg", console_log?: file for the serial console,
  *                  disks: [{name, path | nbd_uri, format: "raw", direct?: bool}],
  *                  networks: {"source network": "destination network" | "bridge:NAME" | "user" |
- *                             "none"}}
+ *                             "none"},
+ *                  hints?: as slipway-morph gives them}
  *                 direct: false where the file system has no O_DIRECT (default true);
  *                 "user": QEMU's own NAT; "none": the NIC is there, its link is down
  * CPU count, memory, firmware, machine family, disk order, MACs and serial console are kept; disks and
- * NICs become virtio; a guest agent channel is added.  A source network without a mapping is
+ * NICs become virtio, unless a hint says that the guest has no driver for it; unknown values of hints
+ * count as none.  A guest agent channel is added.  A source network without a mapping is
  * EINVAL, naming it.  The caller frees *ret_xml.
  */
 int node_domain_xml(const json_t *description, const json_t *placement, char **ret_xml,
@@ -51,6 +53,9 @@ int node_domain_xml(const json_t *description, const json_t *placement, char **r
 /* Checks that a VM of this name/uuid is not there yet (EEXIST) and that networks exist (ENOENT). */
 int node_check(struct node *node, const json_t *description, const json_t *placement,
                struct error **err);
+
+/* Can VMs of this architecture have an emulated TPM there (is swtpm installed)? */
+bool node_has_tpm(struct node *node, const char *arch);
 
 /* Idempotent: a domain that was defined before with the same uuid and name is replaced. */
 int node_define(struct node *node, const char *xml, struct error **err);

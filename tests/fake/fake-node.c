@@ -142,3 +142,8 @@ int node_wait_up(struct node *n, const char *name, uint64_t timeout_ns, uint64_t
     *ret_how = "agent";
     return fake_failure(n->folder, "wait_up", err);
 }
+
+bool node_has_tpm(struct node *node, const char *arch)
+{
+    return false;
+}

@@ -61,6 +61,22 @@ static void many_disks_and_nics(void **state)
     check_golden("many-disks-and-nics");
 }
 
+static void hints_old_windows(void **state)
+{
+    check_golden("hints-old-windows");
+}
+
+static void hints_windows_11(void **state)
+{
+    check_golden("hints-windows-11");
+}
+
+/* Comes out as pc-bios. */
+static void hints_nonsense(void **state)
+{
+    check_golden("hints-nonsense");
+}
+
 /* What comes out after `change` was done to the placement of pc-bios. */
 static void check_refused(void (*change)(json_t *placement), const char *named)
 {
@@ -117,6 +133,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(q35_kvm),
         cmocka_unit_test(uefi_secure),
         cmocka_unit_test(many_disks_and_nics),
+        cmocka_unit_test(hints_old_windows),
+        cmocka_unit_test(hints_windows_11),
+        cmocka_unit_test(hints_nonsense),
         cmocka_unit_test(unmapped_network_is_named),
         cmocka_unit_test(disk_without_place_is_named),
         cmocka_unit_test(foreign_uri_is_refused),
