@@ -265,6 +265,7 @@ static int run(int argc, char **argv, struct options *options, struct error **er
     struct facts facts = {.tree = {.ops = &folder_ops, .self = &folder}};
     char **words = mem_new((size_t)argc + 2, sizeof(char *));
     struct plan plan = {0};
+    struct hints hints = {0};
     struct report report;
     int r = folder.fd < 0 ? error_set_errno(err, errno, "%s", argv[1]) : 0;
 
@@ -282,10 +283,13 @@ static int run(int argc, char **argv, struct options *options, struct error **er
         r = look(&facts, err);
     if (r == 0)
         r = plan_make(&facts, &plan, err);
+    if (r == 0)
+        hints_make(&facts, &plan, &hints);
     if (r == 0 && !options->dry_run)
         r = apply_all(&folder, &plan, err);
     if (r == 0)
-        r = report_result(&report, &facts, &plan);
+        r = report_result(&report, &facts, &plan, &hints);
+    hints_done(&hints);
     plan_done(&plan);
     facts_done(&facts);
     free(words);
