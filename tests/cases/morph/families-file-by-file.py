@@ -53,8 +53,14 @@ def check_masked(family, tree, *names):
               f"{family.name}: {name} is wanted by nothing")
 
 
+def check_debian(family, tree):
+    check_masked(family, tree, "open-vm-tools.service", "vgauth.service")
+    check(not (tree / "etc/X11/xorg.conf").exists(), "debian12: no X server for VMware's card")
+    check("vmware" in text(tree, "var/lib/slipway/aside/etc/X11/xorg.conf"), "debian12: a copy")
+
+
 AGENTS = {
-    "debian12": lambda f, t: check_masked(f, t, "open-vm-tools.service", "vgauth.service"),
+    "debian12": check_debian,
     "ubuntu2204": lambda f, t: check_masked(f, t, "open-vm-tools.service", "walinuxagent.service"),
 }
 
