@@ -174,6 +174,11 @@ void cpio_add_file(struct cpio_writer *w, const char *name, const void *data, si
     add_entry(w, name, S_IFREG | 0644, data, length);
 }
 
+void cpio_add_program(struct cpio_writer *w, const char *name, const void *data, size_t length)
+{
+    add_entry(w, name, S_IFREG | 0755, data, length);
+}
+
 void cpio_finish(struct cpio_writer *w)
 {
     add_entry(w, TRAILER, 0, NULL, 0);

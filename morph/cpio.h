@@ -61,5 +61,8 @@ struct cpio_writer {
 void cpio_add_directory(struct cpio_writer *w, const char *name);
 void cpio_add_file(struct cpio_writer *w, const char *name, const void *data, size_t length);
 
+/* A file that can be executed. */
+void cpio_add_program(struct cpio_writer *w, const char *name, const void *data, size_t length);
+
 /* Adds the trailer; the archive is w->out then. */
 void cpio_finish(struct cpio_writer *w);

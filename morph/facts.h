@@ -36,9 +36,10 @@ struct os {
 
 /* An installed Linux kernel. */
 struct kernel {
-    char *version;   /* its directory below /lib/modules */
-    char *image;     /* path of the kernel itself */
-    char *initramfs; /* path; NULL when it has none */
+    char *version;    /* its directory below /lib/modules */
+    char *image;      /* path of the kernel itself */
+    char **initramfs; /* paths, ended by NULL: the usual one, then those to fall back to */
+    char *unified;    /* path of an image (.efi) that holds kernel and initramfs; NULL: none */
 };
 
 /* What can start the guest from its disks as they are. */

@@ -16,7 +16,17 @@ struct reading {
     struct cpio_reader reader;
     const char *version;
     bool lib_is_link;
+    bool flat; /* the modules seen were in "lib" itself */
 };
+
+const char *initramfs_kind_name(enum initramfs_kind kind)
+{
+    static const char *const names[] = {
+        "an unknown program", "initramfs-tools", "dracut",          "dracut",
+        "mkinitcpio",         "mkinitfs",        "SUSE's mkinitrd", "mkinitrd"};
+
+    return names[kind];
+}
 
 static void add_name(char ***list, size_t *count, const char *name)
 {
@@ -37,18 +47,6 @@ static bool ends_with(const char *s, const char *end)
     return a >= b && strcmp(s + a - b, end) == 0;
 }
 
-static bool is_link_file(const char *name)
-{
-    return ends_with(name, ".link") && strstr(name, "systemd/network/");
-}
-
-static bool want(void *context, const struct cpio_entry *entry)
-{
-    return S_ISREG(entry->mode) &&
-           (strcmp(entry->name, "conf/modules") == 0 ||
-            strcmp(entry->name, "conf/conf.d/resume") == 0 || is_link_file(entry->name));
-}
-
 /* Where modules of `version` are in this archive: behind "[usr/]lib/modules/VERSION/". */
 static const char *below_modules(const char *name, const char *version)
 {
@@ -62,6 +60,62 @@ static const char *below_modules(const char *name, const char *version)
     return strncmp(name, version, length) == 0 && name[length] == '/' ? name + length + 1 : NULL;
 }
 
+static bool is_one_of(const char *name, const char *const *names, size_t count)
+{
+    for (size_t n = 0; n < count; n++)
+        if (strcmp(name, names[n]) == 0)
+            return true;
+    return false;
+}
+
+static bool want(void *context, const struct cpio_entry *entry)
+{
+    static const char *const files[] = {"conf/modules",    "conf/conf.d/resume", "config",
+                                        "config/start.sh", "etc/modules",        "init",
+                                        "run_all.sh"};
+    static const char *const indexes[] = {"modules.dep", "modules.alias", "modules.softdep"};
+    const struct reading *rd = context;
+    const char *below = below_modules(entry->name, rd->version);
+
+    return S_ISREG(entry->mode) &&
+           (is_one_of(entry->name, files, ARRAY_SIZE(files)) ||
+            (below && is_one_of(below, indexes, ARRAY_SIZE(indexes))) ||
+            (ends_with(entry->name, ".link") && strstr(entry->name, "systemd/network/")));
+}
+
+static void keep_text(struct initramfs *i, const char *name, const char *text)
+{
+    size_t count = i->text_count * 2;
+
+    for (size_t n = 0; n < count; n += 2) {
+        if (strcmp(i->texts[n], name) == 0) {
+            str_replace(&i->texts[n + 1], text);
+            return;
+        }
+    }
+    if (count + 2 > NAMES_MAX)
+        return;
+    add_name(&i->texts, &count, name);
+    add_name(&i->texts, &count, text);
+    i->text_count = count / 2;
+}
+
+/* Some file or directory that only one program puts there. */
+static enum initramfs_kind kind_of_name(const char *name)
+{
+    if (strcmp(name, "scripts/functions") == 0)
+        return INITRAMFS_TOOLS;
+    if (strstr(name, "lib/dracut/") || ends_with(name, "lib/dracut-lib.sh"))
+        return INITRAMFS_DRACUT;
+    if (strcmp(name, "buildconfig") == 0 || strcmp(name, "init_functions") == 0)
+        return INITRAMFS_MKINITCPIO;
+    if (ends_with(name, "sbin/nlplug-findfs") || strcmp(name, ".modloop") == 0)
+        return INITRAMFS_MKINITFS;
+    if (strcmp(name, "run_all.sh") == 0)
+        return INITRAMFS_SUSE;
+    return INITRAMFS_UNKNOWN;
+}
+
 static void on_directory(struct initramfs *i, const char *name)
 {
     add_name(&i->directories, &i->directory_count, name);
@@ -70,38 +124,53 @@ static void on_directory(struct initramfs *i, const char *name)
         str_replace(&i->link_directory, name);
 }
 
+static void on_module(struct reading *rd, const char *name, const char *module)
+{
+    struct initramfs *i = rd->i;
+
+    if (i->module_count == 0 || rd->flat) {
+        free(i->modules_directory);
+        i->modules_directory = str_format("%.*s", (int)(module - 1 - name), name);
+        rd->flat = false;
+    }
+    add_name(&i->modules, &i->module_count, module);
+}
+
+/* A module in "lib" itself, where Red Hat's mkinitrd has them. */
+static void on_flat_module(struct reading *rd, const char *name)
+{
+    if (rd->i->module_count > 0 && !rd->flat)
+        return;
+    on_module(rd, name, name + strlen("lib/"));
+    rd->flat = true;
+}
+
+static void on_file(struct reading *rd, const char *name, const char *data)
+{
+    const char *module = below_modules(name, rd->version);
+    char found[MODULE_NAME_MAX];
+
+    if (module && module_name(module, strlen(module), found) == 0)
+        on_module(rd, name, module);
+    else if (str_starts(name, "lib/") && !strchr(name + 4, '/') &&
+             module_name(name, strlen(name), found) == 0)
+        on_flat_module(rd, name);
+    else if (data)
+        keep_text(rd->i, name, data);
+}
+
 static void on_entry(void *context, const struct cpio_entry *entry, const char *data)
 {
     struct reading *rd = context;
-    struct initramfs *i = rd->i;
-    const char *module = below_modules(entry->name, rd->version);
-    char name[MODULE_NAME_MAX];
 
-    if (S_ISDIR(entry->mode)) {
-        on_directory(i, entry->name);
-    } else if (S_ISLNK(entry->mode) && strcmp(entry->name, "lib") == 0) {
+    if (rd->i->kind == INITRAMFS_UNKNOWN)
+        rd->i->kind = kind_of_name(entry->name);
+    if (S_ISDIR(entry->mode))
+        on_directory(rd->i, entry->name);
+    else if (S_ISLNK(entry->mode) && strcmp(entry->name, "lib") == 0)
         rd->lib_is_link = true;
-    } else if (!S_ISREG(entry->mode)) {
-        return;
-    } else if (module && module_name(module, strlen(module), name) == 0) {
-        if (i->module_count == 0) {
-            free(i->modules_directory);
-            i->modules_directory = str_format("%.*s", (int)(module - 1 - entry->name), entry->name);
-        }
-        add_name(&i->modules, &i->module_count, module);
-    } else if (strcmp(entry->name, "conf/modules") == 0) {
-        str_replace(&i->conf_modules, data ? data : "");
-    } else if (strcmp(entry->name, "conf/conf.d/resume") == 0) {
-        str_replace(&i->conf_resume, data);
-    } else if (strcmp(entry->name, "scripts/functions") == 0) {
-        i->is_initramfs_tools = true;
-    } else if (data && is_link_file(entry->name)) {
-        size_t n = i->link_count * 2;
-
-        add_name(&i->links, &n, entry->name);
-        add_name(&i->links, &n, data);
-        i->link_count = n / 2;
-    }
+    else if (S_ISREG(entry->mode))
+        on_file(rd, entry->name, data);
 }
 
 static int feed(void *context, const void *data, size_t length)
@@ -136,6 +205,29 @@ static int read_archive(struct reading *rd, const char *data, size_t length, boo
     return r;
 }
 
+/* Where modules belong when it has none. */
+static char *usual_directory(const struct reading *rd)
+{
+    _cleanup_free_ char *path = str_format("usr/lib/modules/%s", rd->version);
+
+    if (rd->lib_is_link || initramfs_has_directory(rd->i, path))
+        return steal_ptr(path);
+    return str_format("lib/modules/%s", rd->version);
+}
+
+static void finish(struct reading *rd)
+{
+    struct initramfs *i = rd->i;
+    const char *init = initramfs_text(i, "init");
+
+    if (i->kind == INITRAMFS_UNKNOWN && init && str_starts(init, "#!/bin/nash"))
+        i->kind = INITRAMFS_NASH;
+    if (i->kind == INITRAMFS_DRACUT && initramfs_has_directory(i, "pre-udev"))
+        i->kind = INITRAMFS_DRACUT_OLD;
+    if (!i->modules_directory)
+        i->modules_directory = i->kind == INITRAMFS_NASH ? str_dup("lib") : usual_directory(rd);
+}
+
 int initramfs_read(const void *data, size_t length, const char *version, struct initramfs **ret,
                    struct error **err)
 {
@@ -144,7 +236,6 @@ int initramfs_read(const void *data, size_t length, const char *version, struct 
     const char *bytes = data;
     size_t at = 0, used, archives = 0;
 
-    i->conf_modules = str_dup("");
     while (at < length) {
         int r;
 
@@ -158,17 +249,15 @@ int initramfs_read(const void *data, size_t length, const char *version, struct 
         if (r < 0)
             return error_set(err, EBADMSG,
                              "the initramfs of kernel %s is damaged or of an unknown kind at byte "
-                             "%zu; rebuild it in the source (update-initramfs -u -k %s)",
-                             version, at, version);
+                             "%zu; rebuild it in the source",
+                             version, at);
         i->ends_padded = false;
         at += used;
         archives++;
     }
     if (archives == 0)
         return error_set(err, EBADMSG, "the initramfs of kernel %s is empty", version);
-    if (!i->modules_directory)
-        i->modules_directory =
-            str_format("%slib/modules/%s", rd.lib_is_link ? "usr/" : "", version);
+    finish(&rd);
     *ret = steal_ptr(i);
     return 0;
 }
@@ -186,11 +275,9 @@ struct initramfs *initramfs_free(struct initramfs *i)
         return NULL;
     names_free(i->modules, i->module_count);
     names_free(i->directories, i->directory_count);
-    names_free(i->links, i->link_count * 2);
+    names_free(i->texts, i->text_count * 2);
     free(i->modules_directory);
     free(i->link_directory);
-    free(i->conf_modules);
-    free(i->conf_resume);
     free(i);
     return NULL;
 }
@@ -206,7 +293,7 @@ bool initramfs_has_module(const struct initramfs *i, const char *name)
     return false;
 }
 
-static bool has_directory(const struct initramfs *i, const char *name)
+bool initramfs_has_directory(const struct initramfs *i, const char *name)
 {
     for (size_t n = 0; n < i->directory_count; n++)
         if (strcmp(i->directories[n], name) == 0)
@@ -214,18 +301,45 @@ static bool has_directory(const struct initramfs *i, const char *name)
     return false;
 }
 
-void initramfs_add_file(struct initramfs *i, struct cpio_writer *w, const char *name,
-                        const void *data, size_t length)
+const char *initramfs_text(const struct initramfs *i, const char *name)
+{
+    for (size_t n = 0; n < i->text_count; n++)
+        if (strcmp(i->texts[2 * n], name) == 0)
+            return i->texts[2 * n + 1];
+    return NULL;
+}
+
+const char *initramfs_module_text(const struct initramfs *i, const char *name)
+{
+    _cleanup_free_ char *path = str_format("%s/%s", i->modules_directory, name);
+
+    return initramfs_text(i, path);
+}
+
+static void add_parents(struct initramfs *i, struct cpio_writer *w, const char *name)
 {
     for (const char *slash = strchr(name, '/'); slash; slash = strchr(slash + 1, '/')) {
         _cleanup_free_ char *parent = str_format("%.*s", (int)(slash - name), name);
 
-        if (has_directory(i, parent))
+        if (initramfs_has_directory(i, parent))
             continue;
         cpio_add_directory(w, parent);
         add_name(&i->directories, &i->directory_count, parent);
     }
+}
+
+void initramfs_add_file(struct initramfs *i, struct cpio_writer *w, const char *name,
+                        const void *data, size_t length)
+{
+    add_parents(i, w, name);
     cpio_add_file(w, name, data, length);
+}
+
+void initramfs_add_program(struct initramfs *i, struct cpio_writer *w, const char *name,
+                           const void *data, size_t length)
+{
+    add_parents(i, w, name);
+    cpio_add_program(w, name, data, length);
 }
 
 int initramfs_appendix(const struct initramfs *i, uint64_t size, const struct cpio_writer *w,

@@ -122,18 +122,6 @@ bool facts_is_windows(const struct facts *facts)
     return facts->family == FAMILY_WINDOWS;
 }
 
-void facts_forget_kernels(struct facts *facts)
-{
-    for (size_t i = 0; i < facts->kernel_count; i++) {
-        free(facts->kernels[i].version);
-        free(facts->kernels[i].image);
-        free(facts->kernels[i].initramfs);
-    }
-    free(facts->kernels);
-    facts->kernels = NULL;
-    facts->kernel_count = 0;
-}
-
 void facts_done(struct facts *facts)
 {
     for (size_t i = 0; i < facts->pin_count; i++)
@@ -207,60 +195,4 @@ void mount_list_done(struct mount_list *mounts)
         free(mounts->items[i].options);
     }
     *mounts = (struct mount_list){0};
-}
-
-static int by_version(const void *a, const void *b)
-{
-    return strverscmp(((const struct kernel *)a)->version, ((const struct kernel *)b)->version);
-}
-
-/* The first of these patterns (with VERSION for %s) that is a file of the guest, or NULL. */
-static char *first_file(const struct tree *tree, const char *const *before, size_t count,
-                        const char *version)
-{
-    for (size_t i = 0; i < count; i++) {
-        const char *mark = strchr(before[i], '*');
-        _cleanup_free_ char *path =
-            str_format("%.*s%s%s", (int)(mark - before[i]), before[i], version, mark + 1);
-
-        if (tree_exists(tree, path))
-            return steal_ptr(path);
-    }
-    return NULL;
-}
-
-int inspect_kernels(const struct tree *tree, struct kernel **ret_kernels, size_t *ret_count,
-                    struct error **err)
-{
-    static const char *const images[] = {"/boot/vmlinuz-*", "/boot/vmlinux-*", "/boot/Image-*"};
-    static const char *const initramfs[] = {"/boot/initrd.img-*", "/boot/initramfs-*.img",
-                                            "/boot/initrd-*", "/boot/initrd-*.img"};
-    _cleanup_names_ char **names = NULL;
-    struct kernel *kernels = NULL;
-    size_t count = 0;
-    int r = tree_list(tree, "/lib/modules", &names, err);
-
-    if (r < 0)
-        return r;
-    for (size_t i = 0; names[i] && count < KERNELS_MAX; i++) {
-        char *image = first_file(tree, images, ARRAY_SIZE(images), names[i]);
-
-        if (!image)
-            continue;
-        kernels = reallocarray(kernels, count + 1, sizeof(*kernels));
-        if (!kernels)
-            abort();
-        kernels[count++] = (struct kernel){
-            .version = str_dup(names[i]),
-            .image = image,
-            .initramfs = first_file(tree, initramfs, ARRAY_SIZE(initramfs), names[i])};
-    }
-    if (count == 0)
-        return error_set(err, ENOENT,
-                         "the guest has no kernel in /boot with modules in /lib/modules; is the "
-                         "filesystem of /boot on one of the disks");
-    qsort(kernels, count, sizeof(*kernels), by_version);
-    *ret_kernels = kernels;
-    *ret_count = count;
-    return 0;
 }

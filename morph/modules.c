@@ -7,6 +7,7 @@
 #include "morph/kmodindex.h"
 
 #define MODULES_MAX 65536
+#define UNKNOWN_MAX 1000
 
 int module_name(const char *path, size_t length, char name[MODULE_NAME_MAX])
 {
@@ -134,6 +135,107 @@ bool module_is_builtin(const char *builtin, const char *name)
         builtin += length + (builtin[length] == '\n');
     }
     return false;
+}
+
+/* A line of modules.softdep: marks behind "pre:" and "post:".  True when something was new. */
+static bool mark_soft_line(struct module_table *table, const char *line, size_t length)
+{
+    _cleanup_free_ char *text = str_format("%.*s", (int)length, line);
+    char *rest = text, *word = strsep(&rest, " \t"), *name = strsep(&rest, " \t");
+    struct module *m;
+    bool more = false;
+
+    if (strcmp(word, "softdep") != 0 || !name)
+        return false;
+    for (char *c = name; *c; c++)
+        *c = *c == '-' ? '_' : *c;
+    m = module_find(table, name);
+    if (!m || !m->marked)
+        return false;
+    while ((word = strsep(&rest, " \t"))) {
+        for (char *c = word; *c; c++)
+            *c = *c == '-' ? '_' : *c;
+        m = module_find(table, word);
+        if (m && !m->marked)
+            more = module_mark(table, word) == 0;
+    }
+    return more;
+}
+
+void module_softdep_lines(const char *softdep, const char *name, struct buffer *out)
+{
+    static const char key[] = "softdep ";
+    size_t n = strlen(name);
+
+    for (const char *line = softdep; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        const char *word = line + strlen(key);
+        bool same = str_starts(line, key) && strcspn(word, " \t\n") == n;
+
+        for (size_t i = 0; same && i < n; i++)
+            same = (word[i] == '-' ? '_' : word[i]) == name[i];
+        if (same)
+            buffer_printf(out, "%.*s\n", (int)strcspn(line, "\n"), line);
+    }
+}
+
+#define SOFT_ROUNDS 8
+
+void module_mark_soft(struct module_table *table, const char *softdep)
+{
+    bool more = true;
+
+    for (int round = 0; more && round < SOFT_ROUNDS; round++) {
+        more = false;
+        for (const char *line = softdep; *line; line += strcspn(line, "\n"), line += *line == '\n')
+            more |= mark_soft_line(table, line, strcspn(line, "\n"));
+    }
+}
+
+bool module_is_in_dep(const char *dep, const char *name)
+{
+    for (; *dep; dep += strcspn(dep, "\n"), dep += *dep == '\n') {
+        char found[MODULE_NAME_MAX];
+
+        if (module_name(dep, strcspn(dep, ":\n"), found) == 0 && strcmp(found, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void add_lines_for(const char *alias, const char *name, struct buffer *out)
+{
+    for (; *alias; alias += strcspn(alias, "\n"), alias += *alias == '\n') {
+        size_t length = strcspn(alias, "\n"), n = strlen(name);
+
+        if (length > n + 1 && strncmp(alias + length - n, name, n) == 0 &&
+            alias[length - n - 1] == ' ') {
+            buffer_add(out, alias, length);
+            buffer_add_text(out, "\n");
+        }
+    }
+}
+
+size_t module_add_unknown(const struct module_table *table, const char *old_dep,
+                          const char *old_alias, struct buffer *dep, struct buffer *alias)
+{
+    size_t count = 0;
+
+    for (; *old_dep && count < UNKNOWN_MAX;
+         old_dep += strcspn(old_dep, "\n"), old_dep += *old_dep == '\n') {
+        char name[MODULE_NAME_MAX];
+
+        if (module_name(old_dep, strcspn(old_dep, ":\n"), name) < 0 || module_find(table, name))
+            continue;
+        if (dep->length > 0 && dep->data[dep->length - 1] != '\n')
+            buffer_add_text(dep, "\n");
+        buffer_add(dep, old_dep, strcspn(old_dep, "\n"));
+        buffer_add_text(dep, "\n");
+        if (alias->length > 0 && alias->data[alias->length - 1] != '\n')
+            buffer_add_text(alias, "\n");
+        add_lines_for(old_alias, name, alias);
+        count++;
+    }
+    return count;
 }
 
 void module_write_dep(const struct module_table *table, struct buffer *out, struct buffer *index)

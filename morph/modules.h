@@ -39,8 +39,23 @@ struct module *module_find(const struct module_table *table, const char *name);
 /* Marks `name` and all it depends on.  -ENOENT when it is not in the table. */
 int module_mark(struct module_table *table, const char *name);
 
+/* Marks what modules.softdep ("softdep NAME pre: A B post: C") has for marked modules, and all that
+ * depends on; what is not in the table is left out. */
+void module_mark_soft(struct module_table *table, const char *softdep);
+
+/* Adds the lines of modules.softdep that are for module `name` to out. */
+void module_softdep_lines(const char *softdep, const char *name, struct buffer *out);
+
 /* True when modules.builtin names it. */
 bool module_is_builtin(const char *builtin, const char *name);
+
+/* True when modules.dep has a line for it. */
+bool module_is_in_dep(const char *dep, const char *name);
+
+/* Adds to dep the lines of old_dep whose modules are not in the table, and to alias the lines of
+ * old_alias that lead to those.  How many modules. */
+size_t module_add_unknown(const struct module_table *table, const char *old_dep,
+                          const char *old_alias, struct buffer *dep, struct buffer *alias);
 
 /* modules.dep and its index for the marked modules. */
 void module_write_dep(const struct module_table *table, struct buffer *out, struct buffer *index);

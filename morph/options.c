@@ -18,6 +18,9 @@ const char options_help[] =
     "  --nic MAC[=NAME]       a network card, and the name it had in the source when known\n"
     "  --root DEVICE          the root filesystem (/dev/sda1, /dev/vg0/root) when there are more\n"
     "  --no-serial            do not give the guest a serial console\n"
+    "  --rebuild auto|never|always\n"
+    "                         whether the guest's own program makes its initramfs, inside the\n"
+    "                         appliance; auto: where the drivers cannot be added otherwise\n"
     "  --dry-run              print what would be done and write nothing\n"
     "  --wait                 start the appliance, then wait for the line 'go' on standard input\n"
     "  --json                 progress as JSON lines on standard error, result on standard output\n"
@@ -97,6 +100,19 @@ static int set_no_serial(struct options *o, const char *text, struct error **err
     return 0;
 }
 
+static int set_rebuild(struct options *o, const char *text, struct error **err)
+{
+    static const char *const names[] = {"auto", "never", "always"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            o->request.rebuild = (enum rebuild)i;
+            return 0;
+        }
+    }
+    return error_set(err, EINVAL, "--rebuild '%s': choose auto, never or always", text);
+}
+
 static int set_dry_run(struct options *o, const char *text, struct error **err)
 {
     o->dry_run = true;
@@ -135,6 +151,7 @@ static const struct {
     {"disk", "URI-or-FILE", add_disk},
     {"nic", "MAC[=NAME]", add_nic},
     {"root", "DEVICE", set_root},
+    {"rebuild", "auto|never|always", set_rebuild},
     {"no-serial", NULL, set_no_serial},
     {"dry-run", NULL, set_dry_run},
     {"wait", NULL, set_wait},

@@ -20,10 +20,18 @@ struct words {
     size_t count;
 };
 
+/* When the guest's own program may make an initramfs. */
+enum rebuild {
+    REBUILD_AUTO,  /* where nothing else helps */
+    REBUILD_NEVER,
+    REBUILD_ALWAYS /* wherever something is missing */
+};
+
 struct request {
     struct nic *nics;
     size_t nic_count;
     bool no_serial;   /* the guest's consoles stay as they are */
     const char *virtio_win; /* directory or ISO with drivers for Windows; NULL: the usual places */
     const char *root; /* device, UUID=… or LABEL=… of the root filesystem; NULL: find it */
+    enum rebuild rebuild;
 };

@@ -7,6 +7,7 @@
  */
 #include "morph/unpack.h"
 
+#include <bzlib.h>
 #include <lz4.h>
 #include <lzma.h>
 #include <string.h>
@@ -58,6 +59,8 @@ enum unpack_kind unpack_kind_of(const void *data, size_t length)
         return UNPACK_LZ4;
     if (length >= 3 && p[0] == 0x5d && p[1] == 0 && p[2] == 0)
         return UNPACK_LZMA;
+    if (length >= 4 && memcmp(p, "BZh", 3) == 0 && p[3] >= '1' && p[3] <= '9')
+        return UNPACK_BZIP2;
     if (length >= 2 && p[0] == 0x1f && p[1] == 0x8b)
         return UNPACK_GZIP;
     return UNPACK_NONE;
@@ -65,7 +68,7 @@ enum unpack_kind unpack_kind_of(const void *data, size_t length)
 
 const char *unpack_kind_name(enum unpack_kind kind)
 {
-    static const char *const names[] = {"none", "gzip", "xz", "lzma", "zstd", "lz4"};
+    static const char *const names[] = {"none", "gzip", "xz", "lzma", "zstd", "bzip2", "lz4"};
 
     return names[kind];
 }
@@ -88,6 +91,29 @@ static int gunzip(struct pump *p, size_t *ret_used)
     }
     *ret_used = p->length - z.avail_in;
     inflateEnd(&z);
+    return r;
+}
+
+static int bunzip2(struct pump *p, size_t *ret_used)
+{
+    bz_stream z = {.next_in = (char *)p->data, .avail_in = (unsigned)p->length};
+    int r = 0, status = BZ_OK;
+
+    if (BZ2_bzDecompressInit(&z, 0, 0) != BZ_OK)
+        return -ENOMEM;
+    while (r == 0 && status != BZ_STREAM_END) {
+        z.next_out = (char *)p->out;
+        z.avail_out = CHUNK;
+        status = BZ2_bzDecompress(&z);
+        if (status != BZ_OK && status != BZ_STREAM_END)
+            r = -EBADMSG;
+        else if (status == BZ_OK && z.avail_in == 0 && z.avail_out == CHUNK)
+            r = -EBADMSG; /* cut short */
+        else
+            r = pump_out(p, CHUNK - z.avail_out);
+    }
+    *ret_used = p->length - z.avail_in;
+    BZ2_bzDecompressEnd(&z);
     return r;
 }
 
@@ -184,6 +210,8 @@ int unpack_stream(enum unpack_kind kind, const void *data, size_t length, uint64
         return unlzma(&pump, lzma_alone_decoder(&z, MEMORY_MAX), &z, ret_used);
     case UNPACK_ZSTD:
         return unzstd(&pump, ret_used);
+    case UNPACK_BZIP2:
+        return bunzip2(&pump, ret_used);
     case UNPACK_LZ4:
         return unlz4(&pump, ret_used);
     case UNPACK_NONE:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The compressions an initramfs may have.  The only file that sees zlib, liblzma, libzstd, liblz4.
+ * The compressions an initramfs may have.  The only file that sees zlib, bzip2, liblzma, libzstd,
+ * liblz4.  LZO, which the kernel knows too, is not here: no family uses it by default.
  */
 #pragma once
 
@@ -14,6 +15,7 @@ enum unpack_kind {
     UNPACK_XZ,
     UNPACK_LZMA,
     UNPACK_ZSTD,
+    UNPACK_BZIP2,
     UNPACK_LZ4 /* the legacy frames the kernel uses */
 };
 

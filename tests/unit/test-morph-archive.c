@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <cmocka.h>
+#include <bzlib.h>
 #include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -126,6 +127,36 @@ static void zstd(const struct buffer *in, struct buffer *out)
     free(data);
 }
 
+static void bzip2(const struct buffer *in, struct buffer *out)
+{
+    unsigned length = (unsigned)in->length + in->length / 100 + 601;
+    char *data = mem_new(length, 1);
+
+    assert_int_equal(
+        BZ2_bzBuffToBuffCompress(data, &length, in->data, (unsigned)in->length, 9, 0, 0), BZ_OK);
+    buffer_add(out, data, length);
+    free(data);
+}
+
+static void lzma(const struct buffer *in, struct buffer *out)
+{
+    size_t bound = lzma_stream_buffer_bound(in->length) + 64;
+    uint8_t *data = mem_new(bound, 1);
+    lzma_stream z = LZMA_STREAM_INIT;
+    lzma_options_lzma options;
+
+    assert_false(lzma_lzma_preset(&options, 6));
+    assert_int_equal(lzma_alone_encoder(&z, &options), LZMA_OK);
+    z.next_in = (const uint8_t *)in->data;
+    z.avail_in = in->length;
+    z.next_out = data;
+    z.avail_out = bound;
+    assert_int_equal(lzma_code(&z, LZMA_FINISH), LZMA_STREAM_END);
+    buffer_add(out, data, bound - z.avail_out);
+    lzma_end(&z);
+    free(data);
+}
+
 static void lz4(const struct buffer *in, struct buffer *out)
 {
     char *data;
@@ -141,8 +172,8 @@ static void plain(const struct buffer *in, struct buffer *out)
     buffer_add(out, in->data, in->length);
 }
 
-static void (*const packers[])(const struct buffer *, struct buffer *) = {plain, gzip, xz, zstd,
-                                                                          lz4};
+static void (*const packers[])(const struct buffer *, struct buffer *) = {plain, gzip,  xz,  zstd,
+                                                                          lz4,   bzip2, lzma};
 
 /* An early plain archive, then the main one, as Debian's with microcode are. */
 static void make_initramfs(size_t packer, struct buffer *out)
@@ -176,13 +207,13 @@ static void test_appended_archive_is_found(void **state)
 
         make_initramfs(packer, &file);
         assert_int_equal(initramfs_read(file.data, file.length, VERSION, &i, NULL), 0);
-        assert_true(i->is_initramfs_tools);
+        assert_int_equal(i->kind, INITRAMFS_TOOLS);
         assert_int_equal(i->module_count, 1);
         assert_true(initramfs_has_module(i, "ext4"));
         assert_false(initramfs_has_module(i, "virtio_blk"));
         assert_string_equal(i->modules_directory, "usr/lib/modules/" VERSION);
         assert_string_equal(i->link_directory, "usr/lib/systemd/network");
-        assert_string_equal(i->conf_modules, "ext4");
+        assert_string_equal(initramfs_text(i, "conf/modules"), "ext4");
         initramfs_add_file(i, &w, "usr/lib/modules/" VERSION "/kernel/virtio-blk.ko", "elf", 3);
         cpio_finish(&w);
         assert_int_equal(initramfs_appendix(i, file.length, &w, &more, &length), 0);
