@@ -12,6 +12,7 @@
 #include "morph/interrupt.h"
 #include "morph/options.h"
 #include "morph/plan.h"
+#include "morph/recipe.h"
 #include "morph/report.h"
 #include "morph/space.h"
 #include "morph/survey.h"
@@ -43,7 +44,7 @@ static int check_runs(struct facts *facts, const struct plan *plan, struct error
 
 /* *changed becomes true before the first write. */
 static int carry_out(struct guest *guest, struct report *report, struct facts *facts,
-                     struct plan *plan, bool *changed, struct error **err)
+                     struct plan *plan, const char *record, bool *changed, struct error **err)
 {
     int r;
 
@@ -57,7 +58,9 @@ static int carry_out(struct guest *guest, struct report *report, struct facts *f
         return r;
     report_phase(report, "verify");
     r = apply_verify(guest, plan, err);
-    return r < 0 ? r : check_runs(facts, plan, err);
+    if (r == 0)
+        r = check_runs(facts, plan, err);
+    return r == 0 && record ? recipe_record(record, plan, &facts->tree, err) : r;
 }
 
 static int launch(const struct options *o, struct guest **ret_guest, struct error **err)
@@ -109,10 +112,12 @@ static int run(const struct options *o, struct report *report, struct facts *fac
         r = plan_make(facts, plan, err);
     if (r == 0)
         hints_make(facts, plan, hints);
+    if (r == 0 && o->replay)
+        report->rehearsed = recipe_replay(o->replay, plan);
     if (r == 0)
         r = space_check(guest, plan, err);
     if (r == 0 && !o->dry_run && plan->edit_count > 0)
-        r = carry_out(guest, report, facts, plan, changed, err);
+        r = carry_out(guest, report, facts, plan, o->record, changed, err);
     if (r < 0) {
         guest_abandon(guest);
         return r;

@@ -23,6 +23,8 @@ const char options_help[] =
     "                         appliance; auto: where the drivers cannot be added otherwise\n"
     "  --dry-run              print what would be done and write nothing\n"
     "  --wait                 start the appliance, then wait for the line 'go' on standard input\n"
+    "  --record DIR           keep what was done, for a later run with --replay\n"
+    "  --replay DIR           do what was recorded there, if the guest still is as it was then\n"
     "  --json                 progress as JSON lines on standard error, result on standard output\n"
     "  --accel auto|kvm|tcg   how the appliance runs; auto: kvm where it works\n"
     "  --help, --version\n"
@@ -119,6 +121,18 @@ static int set_dry_run(struct options *o, const char *text, struct error **err)
     return 0;
 }
 
+static int set_record(struct options *o, const char *text, struct error **err)
+{
+    o->record = text;
+    return 0;
+}
+
+static int set_replay(struct options *o, const char *text, struct error **err)
+{
+    o->replay = text;
+    return 0;
+}
+
 static int set_wait(struct options *o, const char *text, struct error **err)
 {
     o->wait = true;
@@ -155,6 +169,8 @@ static const struct {
     {"no-serial", NULL, set_no_serial},
     {"dry-run", NULL, set_dry_run},
     {"wait", NULL, set_wait},
+    {"record", "DIR", set_record},
+    {"replay", "DIR", set_replay},
     {"json", NULL, set_json},
     {"accel", "auto|kvm|tcg", set_accel},
     {"help", NULL, set_help},

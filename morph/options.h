@@ -14,6 +14,8 @@ struct options {
     struct request request;
     const char *cache_dir; /* from the environment or the default */
     const char *accel;     /* "auto", "kvm" or "tcg"; static */
+    const char *record; /* folder for the recipe of what is done; or NULL */
+    const char *replay; /* folder with a recipe; or NULL */
     bool dry_run;
     bool wait; /* start the appliance, then wait on standard input */
     bool json;

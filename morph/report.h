@@ -13,6 +13,7 @@
 struct report {
     bool json;
     bool dry_run;
+    bool rehearsed; /* what is done is what a recipe has recorded */
     uint64_t started_ns;
     struct {
         const char *name;

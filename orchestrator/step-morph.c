@@ -63,9 +63,10 @@ static char **morph_argv(struct run *run, bool warm)
 {
     const struct job *job = run->job;
     _cleanup_free_ char *store = job_store(run->daemon, job);
+    _cleanup_free_ char *recipe = str_format("%s/recipe", store); /* of a rehearsal */
     json_t *disks = json_object_get(job->description, "disks"), *item;
     json_t *nics = json_object_get(job->description, "nics");
-    char **argv = mem_new(6 + 2 * (json_array_size(disks) + json_array_size(nics)), sizeof(*argv));
+    char **argv = mem_new(8 + 2 * (json_array_size(disks) + json_array_size(nics)), sizeof(*argv));
     size_t i, n = 0;
 
     argv[n++] = str_dup(run->daemon->options->morph);
@@ -74,6 +75,10 @@ static char **morph_argv(struct run *run, bool warm)
     argv[n++] = str_dup(job_accel(job));
     if (warm)
         argv[n++] = str_dup("--wait");
+    if (access(recipe, R_OK) == 0) {
+        argv[n++] = str_dup("--replay");
+        argv[n++] = str_dup(recipe);
+    }
     json_array_foreach(disks, i, item) {
         _cleanup_free_ char *export =
             str_format(DRAFT "/%s%s", field_string(item, "name", ""), warm ? "+early" : "");
