@@ -41,19 +41,29 @@ char *fstab_field(const struct fstab_line *line, size_t field)
     return str_format("%.*s", (int)line->size[field], line->text + line->offset[field]);
 }
 
+void fstab_copy_all(struct buffer *out, const struct fstab_line *line, char *const *values,
+                    const char *cursor)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < line->fields; i++) {
+        if (!values[i])
+            continue;
+        buffer_add(out, line->text + kept, line->offset[i] - kept);
+        buffer_add_text(out, values[i]);
+        kept = line->offset[i] + line->size[i];
+    }
+    buffer_add(out, line->text + kept, line->length - kept);
+    if (cursor > line->text + line->length)
+        buffer_add_text(out, "\n");
+}
+
 void fstab_copy(struct buffer *out, const struct fstab_line *line, size_t field, const char *value,
                 const char *cursor)
 {
-    size_t before = line->length, after = line->length;
+    char *values[FSTAB_FIELDS] = {NULL};
 
-    if (value && field < line->fields) {
-        before = line->offset[field];
-        after = before + line->size[field];
-    }
-    buffer_add(out, line->text, before);
-    if (value && field < line->fields)
-        buffer_add_text(out, value);
-    buffer_add(out, line->text + after, line->length - after);
-    if (cursor > line->text + line->length)
-        buffer_add_text(out, "\n");
+    if (field < FSTAB_FIELDS)
+        values[field] = (char *)value;
+    fstab_copy_all(out, line, values, cursor);
 }

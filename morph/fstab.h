@@ -28,3 +28,7 @@ char *fstab_field(const struct fstab_line *line, size_t field);
  * `cursor` is where fstab_next() left it, so that a missing last newline stays missing. */
 void fstab_copy(struct buffer *out, const struct fstab_line *line, size_t field, const char *value,
                 const char *cursor);
+
+/* The same with every field replaced that is not NULL in values[FSTAB_FIELDS]. */
+void fstab_copy_all(struct buffer *out, const struct fstab_line *line, char *const *values,
+                    const char *cursor);

@@ -1,111 +1,249 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /etc/fstab, /etc/crypttab and the resume device: source device names become UUIDs. */
+/*
+ * What the guest's user space looks for by device name: /etc/fstab, /etc/crypttab, mount units and
+ * the resume device of initramfs-tools.  Source names become UUIDs; lines that name no hardware
+ * (swap files, bind mounts, labels, logical volumes) stay byte for byte, and so do all options that
+ * do not themselves name a device.
+ */
 #include <string.h>
 
+#include "base/align.h"
 #include "base/str.h"
 #include "morph/change.h"
 #include "morph/fstab.h"
 
 #define RESUME_DIRECTORY "/etc/initramfs-tools/conf.d"
+#define UNIT_DIRECTORY "/etc/systemd/system"
 
 static const char why_names[] =
     "device names of the source's hardware do not exist on virtio; a UUID moves with the data";
 
-/* "UUID=…" for a source name, NULL (with a warning) when it must stay. */
-static char *uuid_spec(struct plan *plan, const struct facts *facts, const char *path,
-                       const char *device, const char *type)
+/* One file being rewritten. */
+struct rewrite {
+    struct facts *facts;
+    struct plan *plan;
+    const char *path;
+    struct buffer out, what;
+};
+
+static void rewrite_done(struct rewrite *rw)
 {
-    const struct volume *volume;
+    buffer_done(&rw->out);
+    buffer_done(&rw->what);
+}
+
+/* Plans the file when something was replaced in it. */
+static void rewrite_finish(struct rewrite *rw)
+{
+    size_t length = rw->out.length;
+
+    if (rw->what.length > 0)
+        plan_edit(rw->plan, EDIT_WRITE, "fstab", rw->path, buffer_steal(&rw->out), length,
+                  buffer_steal(&rw->what), str_dup(why_names));
+    rewrite_done(rw);
+}
+
+/* The lasting name for a source name, NULL (with a note when it is not `optional`, a warning) when
+ * it must stay. */
+static char *lasting(struct rewrite *rw, const char *device, const char *type,
+                     enum volume_form form, bool optional)
+{
     struct source_name name;
     const char *why;
+    char *value;
 
     if (!source_name_parse(device, &name))
         return NULL;
-    volume = volume_of_source_name(&facts->volumes, device, type, &why);
-    if (!volume) {
-        plan_warn(plan, "fstab", "%s keeps '%s': %s", path, device, why);
-        return NULL;
-    }
-    return str_format("UUID=%s", volume->uuid);
+    value = volume_lasting_name(&rw->facts->volumes, device, type, form, &why);
+    if (value)
+        buffer_printf(&rw->what, "%s%s is now %s", rw->what.length ? ", " : "", device, value);
+    else if (optional)
+        plan_note(rw->plan, "fstab", "%s keeps '%s', which is not needed to boot: %s", rw->path,
+                  device, why);
+    else
+        plan_warn(rw->plan, "fstab", "%s keeps '%s': %s", rw->path, device, why);
+    return value;
 }
 
-/* Rewrites field `field` of each line; type_field < 0: the line does not tell a type. */
-static int rewrite_table(struct facts *facts, struct plan *plan, const char *path, size_t field,
-                         int type_field, struct error **err)
+/* Is `word` one of the comma separated options? */
+static bool has_option(const char *options, const char *word)
 {
-    _cleanup_buffer_ struct buffer out = {0}, what = {0};
+    size_t n = strlen(word);
+
+    for (const char *at = options; (at = strstr(at, word)); at += n)
+        if ((at == options || at[-1] == ',') && (at[n] == '\0' || at[n] == ',' || at[n] == '='))
+            return true;
+    return false;
+}
+
+/* key=/dev/sdb1 inside options: logdev=, header=, x-systemd.requires= and their like want a path.
+ * NULL when nothing is to be changed. */
+static char *lasting_options(struct rewrite *rw, const char *options)
+{
+    _cleanup_buffer_ struct buffer out = {0};
+    bool changed = false;
+
+    for (const char *at = options; *at;) {
+        size_t item = strcspn(at, ","), key = strcspn(at, "=,");
+        size_t value_at = key < item ? key + 1 : item;
+        _cleanup_free_ char *device = str_format("%.*s", (int)(item - value_at), at + value_at);
+        _cleanup_free_ char *value = lasting(rw, device, NULL, VOLUME_PATH, false);
+
+        buffer_add(&out, at, value_at);
+        buffer_add_text(&out, value ? value : device);
+        changed |= value != NULL;
+        at += item;
+        if (*at == ',')
+            buffer_add(&out, at++, 1);
+    }
+    return changed ? buffer_steal(&out) : NULL;
+}
+
+static void rewrite_mount(struct rewrite *rw, const struct fstab_line *line, char **values)
+{
+    _cleanup_free_ char *device = fstab_field(line, 0);
+    _cleanup_free_ char *type = fstab_field(line, 2);
+    _cleanup_free_ char *options = fstab_field(line, 3);
+    bool optional = has_option(options, "noauto") || has_option(options, "nofail");
+
+    values[0] = lasting(rw, device, type, VOLUME_SPEC, optional);
+    values[3] = lasting_options(rw, options);
+}
+
+/* name device key options; a key may be DEVICE:PATH (initramfs-tools' passdev). */
+static void rewrite_mapping(struct rewrite *rw, const struct fstab_line *line, char **values)
+{
+    static const char *const plain[] = {"plain", "swap", "tmp", "tcrypt", "bitlk"};
+    _cleanup_free_ char *device = fstab_field(line, 1);
+    _cleanup_free_ char *key = fstab_field(line, 2);
+    _cleanup_free_ char *options = fstab_field(line, 3);
+    _cleanup_free_ char *key_device = str_format("%.*s", (int)strcspn(key, ":"), key);
+    _cleanup_free_ char *key_value = lasting(rw, key_device, NULL, VOLUME_PATH, false);
+    const char *type = "crypto_LUKS";
+
+    for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
+        if (has_option(options, plain[i]))
+            type = NULL;
+    values[1] = lasting(rw, device, type, VOLUME_SPEC, has_option(options, "noauto"));
+    if (key_value)
+        values[2] = str_format("%s%s", key_value, key + strlen(key_device));
+    values[3] = lasting_options(rw, options);
+}
+
+static int rewrite_table(struct facts *facts, struct plan *plan, const char *path,
+                         void (*line_change)(struct rewrite *, const struct fstab_line *, char **),
+                         struct error **err)
+{
+    struct rewrite rw = {.facts = facts, .plan = plan, .path = path};
     _cleanup_free_ char *text = NULL;
     struct fstab_line line;
     const char *cursor;
-    size_t length;
-    int r = tree_text(&facts->tree, path, &text, err);
+    int r = plan_text(plan, &facts->tree, path, &text, err);
 
     if (r <= 0)
         return r;
     cursor = text;
     while (fstab_next(&cursor, &line)) {
-        _cleanup_free_ char *device = fstab_field(&line, field);
-        _cleanup_free_ char *type = fstab_field(&line, type_field < 0 ? field : (size_t)type_field);
-        _cleanup_free_ char *value =
-            uuid_spec(plan, facts, path, device, type_field < 0 ? NULL : type);
+        char *values[FSTAB_FIELDS] = {NULL};
 
-        if (value)
-            buffer_printf(&what, "%s%s is now %s", what.length ? ", " : "", device, value);
-        fstab_copy(&out, &line, field, value, cursor);
+        if (line.fields > 0)
+            line_change(&rw, &line, values);
+        fstab_copy_all(&rw.out, &line, values, cursor);
+        for (size_t i = 0; i < FSTAB_FIELDS; i++)
+            free(values[i]);
     }
-    if (what.length == 0)
-        return 0;
-    length = out.length;
-    plan_edit(plan, EDIT_WRITE, "fstab", path, buffer_steal(&out), length, buffer_steal(&what),
-              str_dup(why_names));
+    rewrite_finish(&rw);
     return 0;
 }
 
-/* RESUME=/dev/sda5 in one file of initramfs-tools. */
-static int rewrite_resume(struct facts *facts, struct plan *plan, const char *path,
-                          struct error **err)
+/* KEY=/dev/sda5, perhaps in quotes, wherever a line starts with `key`. */
+static int rewrite_setting(struct facts *facts, struct plan *plan, const char *path,
+                           const char *key, const char *type, enum volume_form form,
+                           struct error **err)
 {
-    _cleanup_free_ char *text = NULL, *device = NULL, *value = NULL;
-    const char *at;
-    char *changed;
-    int r = tree_text(&facts->tree, path, &text, err);
+    struct rewrite rw = {.facts = facts, .plan = plan, .path = path};
+    _cleanup_free_ char *text = NULL;
+    const char *line;
+    int r = plan_text(plan, &facts->tree, path, &text, err);
 
     if (r <= 0)
         return r;
-    at = str_starts(text, "RESUME=") ? text : strstr(text, "\nRESUME=");
-    if (!at)
-        return 0;
-    at = strchr(at, '=') + 1;
-    device = str_format("%.*s", (int)strcspn(at, " \t\r\n#"), at);
-    value = uuid_spec(plan, facts, path, device, "swap");
-    if (!value)
-        return 0;
-    changed = str_format("%.*s%s%s", (int)(at - text), text, value, at + strlen(device));
-    plan_edit(plan, EDIT_WRITE, "fstab", path, changed, strlen(changed),
-              str_format("RESUME=%s is now RESUME=%s", device, value), str_dup(why_names));
+    for (line = text; *line;) {
+        size_t length = strcspn(line, "\n"), at = strlen(key);
+
+        length += line[length] == '\n';
+        if (str_starts(line, key)) {
+            at += line[at] == '"' || line[at] == '\'';
+            _cleanup_free_ char *device =
+                str_format("%.*s", (int)strcspn(line + at, " \t\r\n#\"'"), line + at);
+            _cleanup_free_ char *value = lasting(&rw, device, type, form, false);
+
+            buffer_add(&rw.out, line, at);
+            buffer_add_text(&rw.out, value ? value : device);
+            at += strlen(device);
+        } else {
+            at = 0;
+        }
+        buffer_add(&rw.out, line + at, length - at);
+        line += length;
+    }
+    rewrite_finish(&rw);
     return 0;
 }
 
-static int apply(struct facts *facts, struct plan *plan, struct error **err)
+static int rewrite_resume(struct facts *facts, struct plan *plan, struct error **err)
 {
     _cleanup_names_ char **names = NULL;
-    int r = rewrite_table(facts, plan, "/etc/fstab", 0, 2, err);
+    int r = rewrite_setting(facts, plan, "/etc/initramfs-tools/initramfs.conf", "RESUME=", "swap",
+                            VOLUME_SPEC, err);
 
-    if (r >= 0)
-        r = rewrite_table(facts, plan, "/etc/crypttab", 1, -1, err);
     if (r >= 0)
         r = tree_list(&facts->tree, RESUME_DIRECTORY, &names, err);
     for (char **n = names; r >= 0 && n && *n; n++) {
         _cleanup_free_ char *path = str_format(RESUME_DIRECTORY "/%s", *n);
 
-        r = rewrite_resume(facts, plan, path, err);
+        r = rewrite_setting(facts, plan, path, "RESUME=", "swap", VOLUME_SPEC, err);
     }
+    return r;
+}
+
+/* A swap unit is named after its device, so it cannot be given another one. */
+static int rewrite_units(struct facts *facts, struct plan *plan, struct error **err)
+{
+    _cleanup_names_ char **names = NULL;
+    int r = tree_list(&facts->tree, UNIT_DIRECTORY, &names, err);
+
+    for (char **n = names; r >= 0 && n && *n; n++) {
+        _cleanup_free_ char *path = str_format(UNIT_DIRECTORY "/%s", *n);
+        const char *dot = strrchr(*n, '.');
+
+        if (dot && strcmp(dot, ".mount") == 0 && tree_kind(&facts->tree, path) == TREE_FILE)
+            r = rewrite_setting(facts, plan, path, "What=", NULL, VOLUME_PATH, err);
+        else if (dot && strcmp(dot, ".swap") == 0 && str_starts(*n, "dev-sd"))
+            plan_warn(plan, "fstab",
+                      "%s names a device of the source and cannot work; put the "
+                      "swap space into /etc/fstab",
+                      path);
+    }
+    return r;
+}
+
+static int apply(struct facts *facts, struct plan *plan, struct error **err)
+{
+    int r = rewrite_table(facts, plan, "/etc/fstab", rewrite_mount, err);
+
+    if (r >= 0)
+        r = rewrite_table(facts, plan, "/etc/crypttab", rewrite_mapping, err);
+    if (r >= 0)
+        r = rewrite_resume(facts, plan, err);
+    if (r >= 0)
+        r = rewrite_units(facts, plan, err);
     return r < 0 ? r : 0;
 }
 
 static const char *describe(void)
 {
-    return "fstab, crypttab and the resume device name filesystems by UUID";
+    return "fstab, crypttab, mount units and the resume device name filesystems by UUID";
 }
 
 const struct change_ops change_linux_fstab = {

@@ -113,15 +113,48 @@ static bool mmc_parse(const char *s, struct source_name *ret)
     return disk >= 0 && p_suffix_parse(s, disk, ret);
 }
 
+/* cciss/c0d1p2: the first controller's disks count as the VM's. */
+static bool cciss_parse(const char *s, struct source_name *ret)
+{
+    int controller = number_at(&s), disk;
+
+    if (controller < 0 || *s++ != 'd')
+        return false;
+    disk = number_at(&s);
+    return disk >= 0 && p_suffix_parse(s, controller == 0 ? disk : -1, ret);
+}
+
+/* mpatha, mpatha2, mpathap2, mpatha-part2: multipath's names say nothing about the order. */
+static bool mpath_parse(const char *s, struct source_name *ret)
+{
+    size_t letters = strspn(s, "abcdefghijklmnopqrstuvwxyz");
+    int partition = 0;
+
+    if (letters == 0)
+        return false;
+    s += letters;
+    if (*s) {
+        s += str_starts(s, "-part") ? strlen("-part") : 0;
+        partition = number_at(&s);
+        if (partition <= 0 || *s)
+            return false;
+    }
+    *ret = (struct source_name){.disk = -1, .partition = partition};
+    return true;
+}
+
 /* by-path and by-id: only the partition is told, by "-partN" at the end. */
 static bool link_parse(const char *s, struct source_name *ret)
 {
+    static const char *const moving[] = {"dm-", "lvm-", "md-"}; /* with the data */
     const char *part = strstr(s, "-part"), *next;
     int partition = 0;
 
-    if (!*s || strchr(s, '/') || str_starts(s, "dm-") || str_starts(s, "lvm-") ||
-        str_starts(s, "md-"))
+    if (!*s || strchr(s, '/'))
         return false;
+    for (size_t i = 0; i < sizeof(moving) / sizeof(moving[0]); i++)
+        if (str_starts(s, moving[i]))
+            return false;
     while (part && (next = strstr(part + 1, "-part")))
         part = next;
     if (part) {
@@ -141,6 +174,7 @@ bool source_name_parse(const char *device, struct source_name *ret_name)
         bool (*parse)(const char *rest, struct source_name *ret);
     } kinds[] = {
         {"/dev/disk/by-path/", link_parse}, {"/dev/disk/by-id/", link_parse},
+        {"/dev/mapper/mpath", mpath_parse}, {"/dev/cciss/c", cciss_parse},
         {"/dev/nvme", nvme_parse},          {"/dev/mmcblk", mmc_parse},
         {"/dev/xvd", letters_parse},        {"/dev/sd", letters_parse},
         {"/dev/hd", letters_parse},         {"/dev/vd", letters_parse},
@@ -166,38 +200,82 @@ static bool type_fits(const char *found, const char *expected)
     return strcmp(found, expected) == 0;
 }
 
-const struct volume *volume_of_source_name(const struct volume_list *list, const char *device,
-                                           const char *type, const char **ret_why)
+/* Does the name tell the disk, going by the order in which they were given? */
+static int disk_of(const struct volume_list *list, const char *device,
+                   const struct source_name *name)
 {
-    struct source_name name;
+    /* IDE letters are places on two cables, of which a CD-ROM takes one; Xen starts anywhere. */
+    bool loose = str_starts(device, "/dev/hd") || str_starts(device, "/dev/xvd") ||
+                 str_starts(device, "/dev/nvme");
+
+    if (name->disk < 0 || (name->disk > 0 && str_starts(device, "/dev/hd")) ||
+        (loose && list->disks == 1))
+        return list->disks == 1 ? 0 : -1;
+    return name->disk;
+}
+
+/* The only volume with this partition number and type on any disk (disk < 0) or on one. */
+static const struct volume *resolve(const struct volume_list *list, const char *device,
+                                    const char *type, const char **ret_why)
+{
     const struct volume *found = NULL;
+    bool other_type = false;
+    struct source_name name;
+    int disk;
 
     if (!source_name_parse(device, &name)) {
         *ret_why = "it is no device name of the source";
         return NULL;
     }
-    if (name.disk < 0 && list->disks != 1) {
-        *ret_why = "the name does not tell which of several disks is meant";
-        return NULL;
+    disk = disk_of(list, device, &name);
+    for (size_t i = 0; i < list->count; i++) {
+        const struct volume *v = &list->items[i];
+
+        if (v->disk < 0 || v->partition != name.partition || (disk >= 0 && v->disk != disk))
+            continue;
+        if (!type_fits(v->type, type)) {
+            other_type = true;
+        } else if (found) {
+            *ret_why = "the name does not tell which of several disks is meant";
+            return NULL;
+        } else {
+            found = v;
+        }
     }
-    if (name.disk < 0 || list->disks == 1)
-        name.disk = 0;
-    for (size_t i = 0; i < list->count && !found; i++)
-        if (list->items[i].disk == name.disk && list->items[i].partition == name.partition)
-            found = &list->items[i];
-    if (!found) {
-        *ret_why = "no disk given with --disk has such a partition";
-        return NULL;
-    }
-    if (!*found->uuid) {
+    if (!found)
+        *ret_why = other_type ? "what is there is of another type, so the order of disks may differ"
+                              : "no disk given with --disk has such a partition";
+    return found;
+}
+
+const struct volume *volume_of_source_name(const struct volume_list *list, const char *device,
+                                           const char *type, const char **ret_why)
+{
+    const struct volume *found = resolve(list, device, type, ret_why);
+
+    if (found && !*found->uuid) {
         *ret_why = "what is there has no UUID";
         return NULL;
     }
-    if (!type_fits(found->type, type)) {
-        *ret_why = "what is there is of another type, so the order of disks may differ";
-        return NULL;
-    }
     return found;
+}
+
+char *volume_lasting_name(const struct volume_list *list, const char *device, const char *type,
+                          enum volume_form form, const char **ret_why)
+{
+    const struct volume *v = resolve(list, device, type, ret_why);
+    bool path = form == VOLUME_PATH || str_starts(device, "/dev/disk/");
+
+    if (!v)
+        return NULL;
+    if (*v->uuid && form != VOLUME_PARTITION)
+        return str_format(path ? "/dev/disk/by-uuid/%s" : "UUID=%s", v->uuid);
+    if (*v->partuuid)
+        return str_format(path && form != VOLUME_PARTITION ? "/dev/disk/by-partuuid/%s"
+                                                           : "PARTUUID=%s",
+                          v->partuuid);
+    *ret_why = "what is there has neither a UUID nor a partition UUID";
+    return NULL;
 }
 
 /* Is `path` /dev/mapper/NAME of the logical volume `device` (/dev/VG/LV)?  The mapper doubles

@@ -4,8 +4,9 @@
  * Pure: filled by guest.c, or by hand in tests.
  *
  * A name such as /dev/sdb3 says "third partition of the second disk".  The order of the disks is
- * the order in which --disk gave them, so it can be resolved; a by-path or by-id name says nothing
- * about the order and can be resolved only when there is one disk.
+ * the order in which --disk gave them, so it can be resolved.  A name from by-path, by-id or
+ * multipath says nothing about the order, and one of IDE little: it is resolved when one disk only
+ * has that partition with the type that is expected there.
  */
 #pragma once
 
@@ -39,8 +40,9 @@ struct source_name {
     int partition; /* from 1; 0: the whole disk */
 };
 
-/* True and *ret_name when `device` is such a name: /dev/sdXN, hd, vd, xvd, nvme, mmcblk,
- * /dev/disk/by-path, /dev/disk/by-id (but not dm- and lvm- ids, which move with the data). */
+/* True and *ret_name when `device` is such a name: /dev/sdXN, hd, vd, xvd, nvme, mmcblk, cciss,
+ * /dev/mapper/mpathX, /dev/disk/by-path, /dev/disk/by-id (but not dm-, lvm- and md- ids, which move
+ * with the data). */
 bool source_name_parse(const char *device, struct source_name *ret_name);
 
 /*
@@ -49,6 +51,19 @@ bool source_name_parse(const char *device, struct source_name *ret_name);
  */
 const struct volume *volume_of_source_name(const struct volume_list *list, const char *device,
                                            const char *type, const char **ret_why);
+
+enum volume_form {
+    VOLUME_SPEC,     /* UUID=…; a path where the name is one below /dev/disk already */
+    VOLUME_PATH,     /* /dev/disk/by-uuid/…, for programs that want a path */
+    VOLUME_PARTITION /* PARTUUID=…, which a kernel without initramfs understands */
+};
+
+/*
+ * A name for what the source name means that does not depend on hardware: of its content (UUID), or
+ * of its partition where the content has none.  NULL and *ret_why as volume_of_source_name().
+ */
+char *volume_lasting_name(const struct volume_list *list, const char *device, const char *type,
+                          enum volume_form form, const char **ret_why);
 
 /* The volume that UUID=, LABEL=, PARTUUID=, /dev/disk/by-{uuid,label,partuuid}/, /dev/mapper/VG-LV,
  * /dev/VG/LV or a source name means; NULL when none does. */

@@ -90,6 +90,13 @@ static void test_source_names(void **state)
         {"/dev/nvme1n1p3", 1, 3},
         {"/dev/nvme0n2p3", -1, 3},
         {"/dev/mmcblk0p2", 0, 2},
+        {"/dev/cciss/c0d1p2", 1, 2},
+        {"/dev/cciss/c1d0", -1, 0},
+        {"/dev/mapper/mpatha", -1, 0},
+        {"/dev/mapper/mpathb2", -1, 2},
+        {"/dev/mapper/mpathap3", -1, 3},
+        {"/dev/mapper/mpathp", -1, 0},
+        {"/dev/mapper/mpathaa-part1", -1, 1},
         {"/dev/disk/by-id/ata-VM_1", -1, 0},
         {"/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0:0:0-part1", -1, 1},
     };
@@ -103,6 +110,11 @@ static void test_source_names(void **state)
         "/dev/nvme0",
         "/dev/nvme0n1p",
         "/dev/mapper/sda",
+        "/dev/mapper/mpath",
+        "/dev/mapper/mpatha-lv",
+        "/dev/cciss/c0",
+        "/dev/disk/by-id/lvm-pv-uuid-x",
+        "/dev/disk/by-id/md-uuid-x",
         "/dev/vg0/root",
         "UUID=1234",
         "/dev/disk/by-uuid/1-2",
@@ -152,6 +164,44 @@ static const char *uuid_of(const struct volume_list *list, const char *name, con
     return v ? v->uuid : why;
 }
 
+static char *lasting(const char *device, enum volume_form form)
+{
+    struct volume_list list = {0};
+    const char *why = "";
+    char *name;
+
+    fill(&list);
+    str_replace(&list.items[0].partuuid, "p-1");
+    str_replace(&list.items[4].partuuid, "p-3");
+    name = volume_lasting_name(&list, device, NULL, form, &why);
+    volume_list_done(&list);
+    return name ? name : str_dup(why);
+}
+
+static void test_lasting_names(void **state)
+{
+    static const struct {
+        const char *device;
+        enum volume_form form;
+        const char *name;
+    } cases[] = {
+        {"/dev/sda1", VOLUME_SPEC, "UUID=aaaa-1"},
+        {"/dev/sda1", VOLUME_PATH, "/dev/disk/by-uuid/aaaa-1"},
+        {"/dev/sda1", VOLUME_PARTITION, "PARTUUID=p-1"},
+        {"/dev/sda3", VOLUME_SPEC, "PARTUUID=p-3"},
+        {"/dev/sda3", VOLUME_PATH, "/dev/disk/by-partuuid/p-3"},
+        {"/dev/disk/by-id/x-part3", VOLUME_SPEC, "/dev/disk/by-partuuid/p-3"},
+        {"/dev/disk/by-path/x-part2", VOLUME_SPEC, "/dev/disk/by-uuid/pv"},
+        {"/dev/sdb1", VOLUME_PARTITION, "what is there has neither a UUID nor a partition UUID"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        _cleanup_free_ char *name = lasting(cases[i].device, cases[i].form);
+
+        assert_string_equal(name, cases[i].name);
+    }
+}
+
 static void test_resolution(void **state)
 {
     struct volume_list list = {0};
@@ -165,8 +215,14 @@ static void test_resolution(void **state)
     assert_non_null(strstr(uuid_of(&list, "/dev/disk/by-id/x-part1", NULL), "which of several"));
     list.disks = 1; /* now a name that does not tell the disk can only mean this one */
     assert_string_equal(uuid_of(&list, "/dev/disk/by-id/x-part1", "ext4"), "aaaa-1");
-    assert_string_equal(uuid_of(&list, "/dev/sdb1", "ext4"), "aaaa-1");
+    assert_string_equal(uuid_of(&list, "/dev/hdc1", "ext4"), "aaaa-1");
+    assert_string_equal(uuid_of(&list, "/dev/xvde1", "ext4"), "aaaa-1");
+    /* It was another disk, which did not come along: never the root in its place. */
+    assert_non_null(strstr(uuid_of(&list, "/dev/sdb1", "ext4"), "another type"));
     list.disks = 2;
+    /* IDE's letters are places; the type tells. */
+    assert_string_equal(uuid_of(&list, "/dev/hdc1", "swap"), "bbbb-1");
+    assert_string_equal(uuid_of(&list, "/dev/disk/by-id/x-part1", "swap"), "bbbb-1");
     assert_string_equal(volume_find(&list, "UUID=CCCC")->device, "/dev/vg-a/lv_x-y");
     assert_string_equal(volume_find(&list, "UUID=\"bbbb-1\"")->device, "/dev/sdb1");
     assert_string_equal(volume_find(&list, "/dev/mapper/vg--a-lv_x--y")->uuid, "cccc");
@@ -181,10 +237,9 @@ static void test_resolution(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_uris),
-        cmocka_unit_test(test_bad_uris),
-        cmocka_unit_test(test_source_names),
-        cmocka_unit_test(test_resolution),
+        cmocka_unit_test(test_uris),          cmocka_unit_test(test_bad_uris),
+        cmocka_unit_test(test_source_names),  cmocka_unit_test(test_resolution),
+        cmocka_unit_test(test_lasting_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
