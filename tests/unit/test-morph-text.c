@@ -42,7 +42,7 @@ static void test_fstab_keeps_every_other_byte(void **state)
     assert_int_equal(fields, 6 + 6 + 2);
 }
 
-static char *replace(void *context, const char *device)
+static char *replace(void *context, const char *key, const char *device)
 {
     return strcmp(device, "/dev/sda1") == 0 ? str_dup("UUID=u") : NULL;
 }
@@ -55,23 +55,21 @@ static void test_command_lines(void **state)
         "\tlinux\t/vmlinuz root=/dev/sda1 ro resume=/dev/sda1,x console=ttyS0,115200\n"
         "linuxefi /v root=/dev/sda1\n"
         "linuxlike root=/dev/sda1\n"
-        "GRUB_CMDLINE_LINUX=\"root=/dev/sda1 quiet\"\n"
         "linux /v noroot=/dev/sda1 root=/dev/sdb1 root=UUID=1";
     _cleanup_buffer_ struct buffer out = {0};
 
-    assert_int_equal(bootline_rewrite(text, &out, replace, NULL), 3);
+    assert_int_equal(bootline_rewrite(BOOTLINE_GRUB, text, &out, replace, NULL), 2);
     assert_string_equal(out.data,
                         "set root='hd0,msdos1'\n"
                         "# linux root=/dev/sda1\n"
                         "\tlinux\t/vmlinuz root=UUID=u ro resume=/dev/sda1,x console=ttyS0,115200\n"
                         "linuxefi /v root=UUID=u\n"
                         "linuxlike root=/dev/sda1\n"
-                        "GRUB_CMDLINE_LINUX=\"root=UUID=u quiet\"\n"
                         "linux /v noroot=/dev/sda1 root=/dev/sdb1 root=UUID=1");
-    assert_true(bootline_has_word(text, "console=ttyS0"));
-    assert_true(bootline_has_word(text, "quiet"));
-    assert_false(bootline_has_word(text, "console=ttyS"));
-    assert_false(bootline_has_word("set x=console=ttyS0\n", "console=ttyS0"));
+    assert_true(bootline_has_word(BOOTLINE_GRUB, text, "console=ttyS0"));
+    assert_true(bootline_has_word(BOOTLINE_GRUB, text, "ro"));
+    assert_false(bootline_has_word(BOOTLINE_GRUB, text, "console=ttyS"));
+    assert_false(bootline_has_word(BOOTLINE_GRUB, "set x=console=ttyS0\n", "console=ttyS0"));
 }
 
 static const char interfaces[] = "auto lo\n"
@@ -146,8 +144,8 @@ static void parse_all(const char *text, size_t length)
         fstab_copy(&out, &line, 0, NULL, cursor);
     if (length > 0)
         assert_string_equal(out.data, text);
-    bootline_rewrite(text, &copy, replace, NULL);
-    bootline_has_word(text, "console=ttyS0");
+    bootline_rewrite(BOOTLINE_GRUB, text, &copy, replace, NULL);
+    bootline_has_word(BOOTLINE_GRUB, text, "console=ttyS0");
     netconfig_read_interfaces(c, text);
     netconfig_read_rules(c, text);
     netconfig_read_link(c, text);
