@@ -25,6 +25,7 @@ const char *family_name(enum family family); /* "debian"; static */
 struct pin {
     char mac[18];
     char *name;
+    char *settings; /* more lines for [Link], from a .link file that no longer counts; or NULL */
 };
 
 struct os {

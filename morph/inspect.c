@@ -124,8 +124,10 @@ bool facts_is_windows(const struct facts *facts)
 
 void facts_done(struct facts *facts)
 {
-    for (size_t i = 0; i < facts->pin_count; i++)
+    for (size_t i = 0; i < facts->pin_count; i++) {
         free(facts->pins[i].name);
+        free(facts->pins[i].settings);
+    }
     free(facts->pins);
     free(facts->wanted_kernel);
     windows_free(facts->windows);

@@ -5,7 +5,7 @@
 
 char *link_file_name(const struct pin *pin)
 {
-    return str_format("10-slipway-%s.link", pin->name);
+    return str_format(LINK_PREFIX "%s.link", pin->name);
 }
 
 /* Type=ether: VLANs, bridges and bonds may carry the same MAC as the card below them. */
@@ -17,6 +17,7 @@ char *link_text(const struct pin *pin)
                       "Type=ether\n"
                       "\n"
                       "[Link]\n"
-                      "Name=%s\n",
-                      pin->mac, pin->name);
+                      "Name=%s\n"
+                      "%s",
+                      pin->mac, pin->name, pin->settings ? pin->settings : "");
 }

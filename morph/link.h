@@ -4,6 +4,8 @@
 
 #include "morph/facts.h"
 
+#define LINK_PREFIX "10-slipway-"
+
 /* "10-slipway-ens192.link"; the caller frees. */
 char *link_file_name(const struct pin *pin);
 

@@ -1,241 +1,309 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names of network cards.  Predictable names come from where a card sits on the PCI bus, which is
- * different on the destination; the guest's static addresses are written for the old names.  So
- * each card keeps its old name by its MAC address, with a systemd .link file.
- *
- * Which name belongs to which MAC, in this order: the caller says so; the guest recorded it
- * (persistent-net rules, .link files, hwaddress, enx… names); one of each is left; by order, which
- * is a guess and is said to be one.
+ * The guest's network goes on as it was.  Predictable names come from where a card sits on the PCI
+ * bus, which is different on the destination; the guest's configuration is written for the old
+ * names.  So each card keeps its old name by its MAC address, in the way this guest's udev
+ * understands: a systemd .link file, a udev rule, HWADDR= or /etc/mactab.  Configuration that asks
+ * for the source's hardware is rewritten, and with --dhcp fixed addresses become DHCP.
  */
+#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/align.h"
 #include "base/str.h"
 #include "morph/change.h"
 #include "morph/link.h"
-#include "morph/netconfig.h"
+#include "morph/netfiles.h"
+#include "morph/netpins.h"
 
 #define LINKS "/etc/systemd/network"
+#define RULES "/etc/udev/rules.d/70-persistent-net.rules"
+#define MACTAB "/etc/mactab"
+#define WHY                                                                                        \
+    "its place on the bus would give it another name, and the guest's addresses are configured "   \
+    "for this one"
 
-static int read_file(struct facts *facts, const char *path, struct netconfig *config,
-                     void (*read)(struct netconfig *, const char *), struct error **err)
+enum naming { NAMING_LINK, NAMING_RULES, NAMING_HWADDR, NAMING_MACTAB };
+
+static bool has_any(const struct facts *facts, const char *const *paths, size_t count)
 {
-    _cleanup_free_ char *text = NULL;
-    int r = tree_text(&facts->tree, path, &text, err);
-
-    if (r > 0)
-        read(config, text);
-    return r < 0 ? r : 0;
-}
-
-/* All files of a directory whose names end so. */
-static int read_directory(struct facts *facts, const char *directory, const char *ending,
-                          struct netconfig *config, void (*read)(struct netconfig *, const char *),
-                          struct error **err)
-{
-    _cleanup_names_ char **names = NULL;
-    int r = tree_list(&facts->tree, directory, &names, err);
-
-    for (char **n = names; r == 0 && n && *n; n++) {
-        _cleanup_free_ char *path = str_format("%s/%s", directory, *n);
-        size_t length = strlen(*n), end = strlen(ending);
-
-        if (length > end && strcmp(*n + length - end, ending) == 0)
-            r = read_file(facts, path, config, read, err);
-    }
-    return r;
-}
-
-static int read_configuration(struct facts *facts, struct netconfig *config, struct error **err)
-{
-    static const struct {
-        const char *directory, *ending;
-        void (*read)(struct netconfig *, const char *);
-    } places[] = {
-        {"/etc/udev/rules.d", "persistent-net.rules", netconfig_read_rules},
-        {LINKS, ".link", netconfig_read_link},
-        {"/etc/network/interfaces.d", "", netconfig_read_interfaces},
-        {LINKS, ".network", netconfig_read_network},
-        {"/etc/NetworkManager/system-connections", ".nmconnection", netconfig_read_keyfile},
-    };
-    int r = read_file(facts, "/etc/network/interfaces", config, netconfig_read_interfaces, err);
-
-    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(places); i++)
-        r = read_directory(facts, places[i].directory, places[i].ending, config, places[i].read,
-                           err);
-    return r;
-}
-
-static void add_pin(struct facts *facts, const char *mac, const char *name)
-{
-    struct pin *pins = reallocarray(facts->pins, facts->pin_count + 1, sizeof(*pins));
-
-    if (!pins)
-        abort();
-    facts->pins = pins;
-    pins[facts->pin_count] = (struct pin){.name = str_dup(name)};
-    memcpy(pins[facts->pin_count].mac, mac, sizeof(pins->mac));
-    facts->pin_count++;
-}
-
-static bool name_is_pinned(const struct facts *facts, const char *name)
-{
-    for (size_t i = 0; i < facts->pin_count; i++)
-        if (strcmp(facts->pins[i].name, name) == 0)
+    for (size_t i = 0; i < count; i++)
+        if (tree_exists(&facts->tree, paths[i]))
             return true;
     return false;
 }
 
-static bool mac_is_pinned(const struct facts *facts, const char *mac)
+static bool has_rules(const struct facts *facts, const char *file)
 {
-    for (size_t i = 0; i < facts->pin_count; i++)
-        if (strcmp(facts->pins[i].mac, mac) == 0)
+    _cleanup_free_ char *lib = str_format("/lib/udev/rules.d/%s", file);
+    _cleanup_free_ char *usr = str_format("/usr/lib/udev/rules.d/%s", file);
+    _cleanup_free_ char *etc = str_format("/etc/udev/rules.d/%s", file);
+    const char *const paths[] = {lib, usr, etc};
+
+    return has_any(facts, paths, ARRAY_SIZE(paths));
+}
+
+/*
+ * 80-net-setup-link.rules is what makes .link files give names; an administrator masks it to have
+ * the kernel's.  Where udev's generator of persistent names is still there (RHEL 6, SLES 11 and 12,
+ * Debian up to 8, Ubuntu up to 14.04), or the rules of systemd 197 to 208 (RHEL 7), rules do.
+ */
+static enum naming naming_of(const struct facts *facts)
+{
+    static const char *const udev[] = {"/sbin/udevd",
+                                       "/lib/udev/udevd",
+                                       "/usr/lib/systemd/systemd-udevd",
+                                       "/lib/systemd/systemd-udevd",
+                                       "/sbin/udevadm",
+                                       "/bin/udevadm",
+                                       "/usr/bin/udevadm"};
+    int redhat = facts->family == FAMILY_REDHAT && facts->os.version ? atoi(facts->os.version) : 0;
+
+    if (tree_exists(&facts->tree, "/etc/mdev.conf") && !has_any(facts, udev, ARRAY_SIZE(udev)))
+        return NAMING_MACTAB;
+    if (redhat == 4 || redhat == 5)
+        return NAMING_HWADDR; /* its udev knows no ATTR{} */
+    if (redhat == 6 || redhat == 7)
+        return NAMING_RULES;
+    if (has_rules(facts, "75-persistent-net-generator.rules") ||
+        tree_kind(&facts->tree, "/etc/udev/rules.d/80-net-setup-link.rules") == TREE_LINK)
+        return NAMING_RULES;
+    if (has_rules(facts, "80-net-name-slot.rules") && !has_rules(facts, "80-net-setup-link.rules"))
+        return NAMING_RULES;
+    return NAMING_LINK;
+}
+
+/* Lines of [Link] that do not name: only the first .link file that fits a card counts, and that
+ * will be ours. */
+static void take_settings(struct pin *pin, const char *text)
+{
+    _cleanup_buffer_ struct buffer settings = {0};
+    struct word line, section = WORD("");
+
+    while (line_next(&text, &line)) {
+        struct word w = word_trim(line);
+
+        if (w.length > 0 && *w.at == '[')
+            section = w;
+        if (!word_is(section, "[Link]") || w.length == 0 || strchr("[#;", *w.at) ||
+            strncmp(w.at, "Name", 4) == 0 || strncmp(w.at, "Description", 11) == 0 ||
+            strncmp(w.at, "MACAddress", 10) == 0 || strncmp(w.at, "AlternativeName", 15) == 0)
+            continue;
+        buffer_printf(&settings, "%.*s\n", (int)w.length, w.at);
+    }
+    if (settings.length > 0)
+        pin->settings = buffer_steal(&settings);
+}
+
+/* The value of "Key" in [Match] or [Link] equals text, ignoring case. */
+static bool link_says(const char *text, const char *key, const char *value)
+{
+    struct word line;
+    size_t n = strlen(key);
+
+    while (line_next(&text, &line)) {
+        struct word w = word_trim(line);
+
+        if (w.length > n && strncmp(w.at, key, n) == 0 && w.at[n] == '=' &&
+            w.length - n - 1 == strlen(value) &&
+            strncasecmp(w.at + n + 1, value, strlen(value)) == 0)
             return true;
+    }
     return false;
 }
 
-/* enx001122aabbcc: the MAC is in the name. */
-static bool name_is_mac(const char *name, const char *mac)
+static void find_settings(struct facts *facts, const struct netfiles *files)
 {
-    char digits[16] = "enx";
-    size_t n = 3;
+    for (size_t p = 0; p < facts->pin_count; p++) {
+        struct pin *pin = &facts->pins[p];
 
-    for (const char *p = mac; *p && n < sizeof(digits) - 1; p++)
-        if (*p != ':')
-            digits[n++] = *p;
-    return strcmp(name, digits) == 0;
-}
+        for (size_t i = 0; i < files->count && !pin->settings; i++) {
+            const struct netfile *f = &files->items[i];
 
-static const char *recorded_name(const struct netconfig *config, const char *mac)
-{
-    for (size_t i = 0; i < config->count; i++) {
-        const struct netname *n = &config->items[i];
-
-        if (!n->is_virtual && (strcasecmp(n->mac, mac) == 0 || name_is_mac(n->name, mac)))
-            return n->name;
-    }
-    return NULL;
-}
-
-/* The first physical name nothing was decided about. */
-static const char *next_free_name(const struct facts *facts, const struct netconfig *config)
-{
-    for (size_t i = 0; i < config->count; i++)
-        if (!config->items[i].is_virtual && !name_is_pinned(facts, config->items[i].name))
-            return config->items[i].name;
-    return NULL;
-}
-
-static size_t free_names(const struct facts *facts, const struct netconfig *config)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < config->count; i++)
-        count += !config->items[i].is_virtual && !name_is_pinned(facts, config->items[i].name);
-    return count;
-}
-
-/* What neither the caller nor the guest tells: one to one, or by order. */
-static void pair_rest(struct facts *facts, struct plan *plan, const struct netconfig *config)
-{
-    size_t names = free_names(facts, config), cards = 0;
-
-    for (size_t i = 0; i < facts->request->nic_count; i++)
-        cards += !mac_is_pinned(facts, facts->request->nics[i].mac);
-    for (size_t i = 0; i < facts->request->nic_count; i++) {
-        const char *mac = facts->request->nics[i].mac, *name;
-
-        if (mac_is_pinned(facts, mac))
-            continue;
-        name = next_free_name(facts, config);
-        if (!name) {
-            plan_note(plan, "network",
-                      "the guest's configuration names no further card: %s gets the name its "
-                      "place on the bus gives",
-                      mac);
-            continue;
+            if (f->style != &netstyle_link || str_starts(netfile_name(f), LINK_PREFIX))
+                continue;
+            if (link_says(f->text, "Name", pin->name) ||
+                link_says(f->text, "OriginalName", pin->name) ||
+                link_says(f->text, "MACAddress", pin->mac) ||
+                link_says(f->text, "PermanentMACAddress", pin->mac))
+                take_settings(pin, f->text);
         }
-        if (names != 1 || cards != 1)
-            plan_warn(plan, "network",
-                      "%s is taken for '%s' by order, as neither --nic nor the guest tells; give "
-                      "--nic %s=NAME when that is wrong",
-                      mac, name, mac);
-        add_pin(facts, mac, name);
     }
-}
-
-static void decide(struct facts *facts, struct plan *plan, const struct netconfig *config)
-{
-    for (size_t i = 0; i < facts->request->nic_count; i++)
-        if (facts->request->nics[i].name)
-            add_pin(facts, facts->request->nics[i].mac, facts->request->nics[i].name);
-    for (size_t i = 0; i < facts->request->nic_count; i++) {
-        const char *mac = facts->request->nics[i].mac, *name = recorded_name(config, mac);
-
-        if (!mac_is_pinned(facts, mac) && name && !name_is_pinned(facts, name))
-            add_pin(facts, mac, name);
-    }
-    pair_rest(facts, plan, config);
 }
 
 /* Does a rule or .link file of the guest itself already do it? */
 static bool guest_pins(const struct netconfig *config, const struct pin *pin)
 {
-    for (size_t i = 0; i < config->count; i++)
-        if (config->items[i].pins && strcmp(config->items[i].name, pin->name) == 0 &&
-            strcmp(config->items[i].mac, pin->mac) == 0)
+    const struct netname *n = netconfig_find(config, pin->name);
+
+    return n && n->pins && strcmp(n->mac, pin->mac) == 0;
+}
+
+static void propose_link(struct plan *plan, const struct netconfig *config,
+                         const struct netfiles *files, const struct pin *pin)
+{
+    _cleanup_free_ char *file = link_file_name(pin), *text = link_text(pin);
+    _cleanup_free_ char *path = str_format(LINKS "/%s", file);
+    const struct netfile *old = netfiles_find(files, path);
+    size_t length = strlen(text);
+
+    if (old ? strcmp(old->text, text) == 0 : guest_pins(config, pin))
+        return;
+    plan_edit(plan, EDIT_WRITE, "network", path, steal_ptr(text), length,
+              str_format("the card with MAC %s is called %s", pin->mac, pin->name), str_dup(WHY));
+}
+
+/* Ours for a name that another card has now would fight with the new one. */
+static void drop_old_links(struct facts *facts, struct plan *plan, const struct netfiles *files)
+{
+    for (size_t i = 0; i < files->count; i++) {
+        const struct netfile *f = &files->items[i];
+        bool wanted = facts->pin_count == 0;
+
+        if (f->style != &netstyle_link || !str_starts(netfile_name(f), LINK_PREFIX))
+            continue;
+        for (size_t p = 0; p < facts->pin_count; p++) {
+            _cleanup_free_ char *file = link_file_name(&facts->pins[p]);
+
+            wanted |= strcmp(file, netfile_name(f)) == 0;
+        }
+        for (size_t p = 0; !wanted && p < facts->pin_count; p++)
+            if (link_says(f->text, "MACAddress", facts->pins[p].mac)) {
+                plan_edit(plan, EDIT_DELETE, "network", f->path, NULL, 0,
+                          str_format("%s no longer gets this name", facts->pins[p].mac),
+                          str_dup("the card has another name now"));
+                break;
+            }
+    }
+}
+
+static void propose_rewrite(struct plan *plan, const struct netwish *wish,
+                            const struct netstyle *style, const char *path, const char *text)
+{
+    _cleanup_netedit_ struct netedit edit = {0};
+    const char *name = strrchr(path, '/') + 1;
+    struct edit *e;
+    size_t length;
+
+    if (style->rewrite && !(style == &netstyle_link && str_starts(name, LINK_PREFIX)))
+        style->rewrite(wish, name, text, &edit);
+    if (edit.warning.length > 0)
+        plan_warn(plan, "network", "%s: %s", path, edit.warning.data);
+    if (edit.what.length == 0 || (edit.out.data && strcmp(edit.out.data, text) == 0))
+        return;
+    length = edit.out.length;
+    e = plan_edit(plan, EDIT_WRITE, "network", path, buffer_steal(&edit.out), length,
+                  buffer_steal(&edit.what),
+                  str_dup(style == &netstyle_rules || style == &netstyle_mactab ? WHY
+                          : wish->dhcp
+                              ? "fixed addresses are to become DHCP, and matches by the "
+                                "source's hardware find nothing any more"
+                              : "what tells the source's hardware finds nothing any more"));
+    e->secret = style == &netstyle_keyfile || style == &netstyle_netplan;
+}
+
+static void propose_rewrites(struct plan *plan, const struct netwish *wish,
+                             const struct netfiles *files)
+{
+    for (size_t i = 0; i < files->count; i++)
+        propose_rewrite(plan, wish, files->items[i].style, files->items[i].path,
+                        files->items[i].text);
+    if (wish->rules && !netfiles_find(files, RULES))
+        propose_rewrite(plan, wish, &netstyle_rules, RULES, "");
+    if (wish->table && wish->pin_count > 0 && !netfiles_find(files, MACTAB))
+        propose_rewrite(plan, wish, &netstyle_mactab, MACTAB, "");
+}
+
+/* Without udev the kernel's names stay: nothing has to be done when they are the old ones. */
+static bool kernel_names_fit(const struct facts *facts)
+{
+    const struct request *q = facts->request;
+
+    for (size_t i = 0; i < q->nic_count; i++) {
+        _cleanup_free_ char *name = str_format("eth%zu", i);
+
+        for (size_t p = 0; p < facts->pin_count; p++)
+            if (strcmp(facts->pins[p].mac, q->nics[i].mac) == 0 &&
+                strcmp(facts->pins[p].name, name) != 0)
+                return false;
+    }
+    return true;
+}
+
+static bool has_style(const struct netfiles *files, const struct netstyle *style)
+{
+    for (size_t i = 0; i < files->count; i++)
+        if (files->items[i].style == style)
             return true;
     return false;
 }
 
-static int propose(struct facts *facts, struct plan *plan, const struct netconfig *config,
-                   const struct pin *pin, struct error **err)
+/* What --dhcp cannot reach. */
+static int warn_dhcp(struct facts *facts, struct plan *plan, const struct netfiles *files,
+                     struct error **err)
 {
-    _cleanup_free_ char *file = link_file_name(pin), *text = link_text(pin), *old = NULL;
-    _cleanup_free_ char *path = str_format(LINKS "/%s", file);
-    size_t length = strlen(text);
-    int r = tree_text(&facts->tree, path, &old, err);
+    static const char *const clients[] = {
+        "/sbin/dhclient",   "/usr/sbin/dhclient", "/sbin/udhcpc",     "/sbin/dhcpcd",
+        "/usr/sbin/dhcpcd", "/usr/bin/dhcpcd",    "/sbin/dhcpcd-bin", "/sbin/pump",
+        "/usr/sbin/udhcpc", "/bin/busybox"};
+    _cleanup_free_ char *dhcpcd = NULL;
+    int r = tree_text(&facts->tree, "/etc/dhcpcd.conf", &dhcpcd, err);
 
     if (r < 0)
         return r;
-    if (old ? strcmp(old, text) == 0 : guest_pins(config, pin))
-        return 0;
-    plan_edit(plan, EDIT_WRITE, "network", path, steal_ptr(text), length,
-              str_format("the card with MAC %s is called %s", pin->mac, pin->name),
-              str_dup("its place on the bus would give it another name, and the guest's addresses "
-                      "are configured for this one"));
+    if (dhcpcd && strstr(dhcpcd, "\nstatic ip_address="))
+        plan_warn(plan, "network", "/etc/dhcpcd.conf has a fixed address, which stays");
+    if (has_style(files, &netstyle_wicked))
+        plan_warn(plan, "network", "/etc/wicked/ifconfig may have fixed addresses, which stay");
+    if (has_style(files, &netstyle_interfaces) && !has_any(facts, clients, ARRAY_SIZE(clients)))
+        plan_warn(plan, "network",
+                  "no DHCP client was found in the guest; install one (isc-dhcp-client, dhcpcd) in "
+                  "the source, or leave out --dhcp");
     return 0;
+}
+
+static int propose(struct facts *facts, struct plan *plan, const struct netfiles *files,
+                   struct error **err)
+{
+    _cleanup_free_ struct netconfig *config = mem_new(1, sizeof(*config));
+    enum naming naming = naming_of(facts);
+    struct netwish wish = {.config = config,
+                           .nics = facts->request->nics,
+                           .nic_count = facts->request->nic_count,
+                           .dhcp = facts->request->dhcp};
+
+    netfiles_tell(files, facts->request, config);
+    netpins_decide(facts, plan, config);
+    find_settings(facts, files);
+    wish.pins = facts->pins;
+    wish.pin_count = facts->pin_count;
+    wish.rules = naming == NAMING_RULES;
+    wish.hwaddr = naming == NAMING_HWADDR;
+    wish.table = naming == NAMING_MACTAB && !kernel_names_fit(facts);
+    for (size_t i = 0; naming == NAMING_LINK && i < facts->pin_count; i++)
+        propose_link(plan, config, files, &facts->pins[i]);
+    if (naming == NAMING_LINK)
+        drop_old_links(facts, plan, files);
+    if (naming == NAMING_LINK || naming == NAMING_MACTAB)
+        netpins_check_order(facts, plan);
+    propose_rewrites(plan, &wish, files);
+    return wish.dhcp ? warn_dhcp(facts, plan, files, err) : 0;
 }
 
 static int apply(struct facts *facts, struct plan *plan, struct error **err)
 {
-    _cleanup_free_ struct netconfig *config = mem_new(1, sizeof(*config));
-    _cleanup_names_ char **netplan = NULL;
-    int r = read_configuration(facts, config, err);
+    struct netfiles files;
+    int r = netfiles_read(facts, plan, &files, err);
 
     if (r == 0)
-        r = tree_list(&facts->tree, "/etc/netplan", &netplan, err);
-    if (r < 0)
-        return r;
-    if (netplan && netplan[0])
-        plan_warn(plan, "network",
-                  "names in /etc/netplan are not read; give them with --nic MAC=NAME");
-    if (facts->request->nic_count == 0 && free_names(facts, config) > 0)
-        plan_warn(plan, "network",
-                  "the guest configures '%s', but no --nic was given: its name may change and its "
-                  "addresses be lost",
-                  next_free_name(facts, config));
-    decide(facts, plan, config);
-    for (size_t i = 0; r == 0 && i < facts->pin_count; i++)
-        r = propose(facts, plan, config, &facts->pins[i], err);
+        r = propose(facts, plan, &files, err);
+    netfiles_done(&files);
     return r;
 }
 
 static const char *describe(void)
 {
-    return "network cards keep their names by MAC address";
+    return "network cards keep their names by MAC address, and their configuration its effect";
 }
 
 const struct change_ops change_linux_network = {

@@ -17,6 +17,7 @@ const char options_help[] =
     "                         nbd://HOST[:PORT]/EXPORT or a raw image; repeat in the VM's order\n"
     "  --nic MAC[=NAME]       a network card, and the name it had in the source when known\n"
     "  --root DEVICE          the root filesystem (/dev/sda1, /dev/vg0/root) when there are more\n"
+    "  --dhcp                 fixed addresses become DHCP\n"
     "  --no-serial            do not give the guest a serial console\n"
     "  --rebuild auto|never|always\n"
     "                         whether the guest's own program makes its initramfs, inside the\n"
@@ -96,6 +97,12 @@ static int set_root(struct options *o, const char *text, struct error **err)
     return 0;
 }
 
+static int set_dhcp(struct options *o, const char *text, struct error **err)
+{
+    o->request.dhcp = true;
+    return 0;
+}
+
 static int set_no_serial(struct options *o, const char *text, struct error **err)
 {
     o->request.no_serial = true;
@@ -165,6 +172,7 @@ static const struct {
     {"disk", "URI-or-FILE", add_disk},
     {"nic", "MAC[=NAME]", add_nic},
     {"root", "DEVICE", set_root},
+    {"dhcp", NULL, set_dhcp},
     {"rebuild", "auto|never|always", set_rebuild},
     {"no-serial", NULL, set_no_serial},
     {"dry-run", NULL, set_dry_run},

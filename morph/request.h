@@ -30,6 +30,7 @@ enum rebuild {
 struct request {
     struct nic *nics;
     size_t nic_count;
+    bool dhcp; /* fixed addresses become DHCP */
     bool no_serial;   /* the guest's consoles stay as they are */
     const char *virtio_win; /* directory or ISO with drivers for Windows; NULL: the usual places */
     const char *root; /* device, UUID=… or LABEL=… of the root filesystem; NULL: find it */

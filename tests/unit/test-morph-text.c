@@ -11,7 +11,7 @@
 #include "morph-tree.h"
 #include "morph/bootline.h"
 #include "morph/fstab.h"
-#include "morph/netconfig.h"
+#include "morph/netstyle.h"
 
 static const char fstab[] = "# comment /dev/sda1\n"
                             "/dev/sda1 \t/  ext4\terrors=remount-ro 0 1\n"
@@ -89,43 +89,47 @@ static const char interfaces[] = "auto lo\n"
 
 static const struct netname *name_of(const struct netconfig *c, const char *name)
 {
-    for (size_t i = 0; i < c->count; i++)
-        if (strcmp(c->items[i].name, name) == 0)
-            return &c->items[i];
-    return NULL;
+    return netconfig_find(c, name);
+}
+
+static void read_style(const struct netstyle *style, struct netconfig *c, const char *text)
+{
+    style->read(c, "x", text);
 }
 
 static void test_network_files(void **state)
 {
     struct netconfig *c = mem_new(1, sizeof(*c));
 
-    netconfig_read_interfaces(c, interfaces);
+    read_style(&netstyle_interfaces, c, interfaces);
     assert_string_equal(name_of(c, "ens192")->mac, "00:50:56:aa:bb:cc");
-    assert_false(name_of(c, "ens224")->is_virtual);
-    assert_true(name_of(c, "br0")->is_virtual);
-    assert_true(name_of(c, "bond0")->is_virtual);
+    assert_int_equal(name_of(c, "ens224")->kind, NET_CARD);
+    assert_int_equal(name_of(c, "br0")->kind, NET_BRIDGE);
+    assert_int_equal(name_of(c, "bond0")->kind, NET_BRIDGE);
     assert_non_null(name_of(c, "ens256"));
     assert_non_null(name_of(c, "ens161"));
     assert_null(name_of(c, "lo"));
     assert_int_equal(c->count, 6);
-    netconfig_read_rules(c, "# a comment\nACTION==\"add\", ATTR{address}==\"00:50:56:00:00:01\", "
-                            "ATTR{type}==\"1\", NAME=\"eth5\"\n");
+    read_style(&netstyle_rules, c,
+               "# a comment\nACTION==\"add\", ATTR{address}==\"00:50:56:00:00:01\", "
+               "ATTR{type}==\"1\", NAME=\"eth5\"\n");
     assert_true(name_of(c, "eth5")->pins);
     assert_string_equal(name_of(c, "eth5")->mac, "00:50:56:00:00:01");
-    netconfig_read_link(c, "[Match]\nMACAddress = 00-50-56-00-00-02\n[Link]\nName=lan0\n");
+    read_style(&netstyle_link, c, "[Match]\nMACAddress = 00-50-56-00-00-02\n[Link]\nName=lan0\n");
     assert_true(name_of(c, "lan0")->pins);
     assert_string_equal(name_of(c, "lan0")->mac, "00:50:56:00:00:02");
-    netconfig_read_link(c, "[Match]\nDriver=x\n[Link]\nName=lan1\n[Match]\nMACAddress=bad\n");
+    read_style(&netstyle_link, c,
+               "[Match]\nDriver=x\n[Link]\nName=lan1\n[Match]\nMACAddress=bad\n");
     assert_false(name_of(c, "lan1")->pins);
-    netconfig_read_network(c, "[Match]\nName=en*\n[Network]\nDHCP=yes\n");
-    netconfig_read_network(c, "[Match]\nName=ens5\n");
+    read_style(&netstyle_network, c, "[Match]\nName=en*\n[Network]\nDHCP=yes\n");
+    read_style(&netstyle_network, c, "[Match]\nName=ens5\n");
     assert_non_null(name_of(c, "ens5"));
-    netconfig_read_keyfile(c, "[connection]\ntype=ethernet\ninterface-name=ens7\n"
+    read_style(&netstyle_keyfile, c, "[connection]\ntype=ethernet\ninterface-name=ens7\n"
                               "[ethernet]\nmac-address=00:50:56:00:00:07\n");
     assert_string_equal(name_of(c, "ens7")->mac, "00:50:56:00:00:07");
-    netconfig_read_keyfile(c, "[connection]\ntype=wifi\ninterface-name=wlan0\n");
-    assert_null(name_of(c, "wlan0"));
-    assert_int_equal(c->count, 11);
+    read_style(&netstyle_keyfile, c, "[connection]\ntype=wifi\ninterface-name=wlan0\n");
+    assert_int_equal(name_of(c, "wlan0")->kind, NET_OTHER);
+    assert_int_equal(c->count, 12);
     free(c);
 }
 
@@ -146,13 +150,14 @@ static void parse_all(const char *text, size_t length)
         assert_string_equal(out.data, text);
     bootline_rewrite(BOOTLINE_GRUB, text, &copy, replace, NULL);
     bootline_has_word(BOOTLINE_GRUB, text, "console=ttyS0");
-    netconfig_read_interfaces(c, text);
-    netconfig_read_rules(c, text);
-    netconfig_read_link(c, text);
-    netconfig_read_network(c, text);
-    netconfig_read_keyfile(c, text);
+    read_style(&netstyle_interfaces, c, text);
+    read_style(&netstyle_rules, c, text);
+    read_style(&netstyle_link, c, text);
+    read_style(&netstyle_network, c, text);
+    read_style(&netstyle_keyfile, c, text);
     for (size_t i = 0; i < c->count; i++)
-        assert_true(netname_is_valid(c->items[i].name, strlen(c->items[i].name)));
+        assert_true(c->items[i].kind == NET_LABEL ||
+                    netname_is_valid(c->items[i].name, strlen(c->items[i].name)));
     free(c);
 }
 

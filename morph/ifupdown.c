@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * /etc/network/interfaces of ifupdown, ifupdown-ng and busybox (Debian, Ubuntu up to 17.04,
+ * Alpine); format: interfaces(5).
+ */
+#include <string.h>
+
+#include "base/align.h"
+#include "base/str.h"
+#include "morph/netstyle.h"
+
+static bool is_interfaces(const char *file)
+{
+    return strcmp(file, "interfaces") == 0;
+}
+
+/* run-parts's names, and what clouds write. */
+static bool is_part(const char *file)
+{
+    size_t length = strlen(file);
+
+    return *file != '.' && length > 0 && file[length - 1] != '~' && !strstr(file, ".dpkg-") &&
+           !strstr(file, ".bak") && !strstr(file, ".orig");
+}
+
+static struct word line_words(struct word line, const char **ret_rest)
+{
+    const char *at = line.at;
+    struct word first = word_next(&at, line.at + line.length);
+
+    *ret_rest = at;
+    return first;
+}
+
+bool interfaces_next_source(const char **text, char **ret_pattern)
+{
+    struct word line;
+
+    while (line_next(text, &line)) {
+        const char *rest;
+        struct word key = line_words(line, &rest), path;
+        bool directory = word_is(key, "source-directory");
+
+        path = word_next(&rest, line.at + line.length);
+        if ((!directory && !word_is(key, "source")) || path.length == 0)
+            continue;
+        *ret_pattern = str_format("%s%.*s%s", *path.at == '/' ? "" : "/etc/network/",
+                                  (int)path.length, path.at, directory ? "/*" : "");
+        return true;
+    }
+    return false;
+}
+
+static void read_option(struct netconfig *config, struct netname *n, struct word key,
+                        struct word value)
+{
+    static const char *const members[] = {"bridge_ports", "bridge-ports", "bond-slaves",
+                                          "bond_slaves",  "slaves",       "team-ports"};
+    static const char *const raw[] = {"vlan-raw-device", "vlan_raw_device"};
+    const char *at = value.at, *end = at + value.length;
+
+    if (word_is_any(key, members, ARRAY_SIZE(members))) {
+        n->kind = NET_BRIDGE;
+        netconfig_members(config, n, value);
+    } else if (word_is_any(key, raw, ARRAY_SIZE(raw))) {
+        n->kind = NET_VLAN;
+        netconfig_entry(config, word_trim(value));
+    } else if (word_is(key, "bond-master") || word_is(key, "bond_master")) {
+        struct netname *upper = netconfig_entry(config, word_trim(value));
+
+        if (upper && upper != n) {
+            upper->kind = NET_BRIDGE;
+            memcpy(n->upper, upper->name, sizeof(upper->name));
+        }
+    } else if (word_is(key, "hwaddress")) {
+        struct word mac = word_next(&at, end);
+
+        if (word_is(mac, "ether"))
+            mac = word_next(&at, end);
+        netname_set_mac(config, n, mac);
+    }
+}
+
+static void read_text(struct netconfig *config, const char *file, const char *text)
+{
+    struct netname *current = NULL;
+    struct word line;
+
+    while (line_next(&text, &line)) {
+        const char *rest;
+        struct word key = line_words(line, &rest);
+        const char *end = line.at + line.length;
+
+        if (word_is(key, "iface"))
+            current = netconfig_entry(config, word_next(&rest, end));
+        else if (current && key.length > 0)
+            read_option(config, current, key, (struct word){rest, (size_t)(end - rest)});
+    }
+}
+
+/* A file on its way to DHCP. */
+struct stanza {
+    struct netedit *edit;
+    const struct netwish *wish;
+    enum { STANZA_KEEP, STANZA_DHCP, STANZA_DROP } doing;
+    struct word name, family;
+    bool continued;       /* the line before ended in a backslash */
+    bool line_dropped;    /* and was made a comment */
+    struct buffer served; /* "ens192/inet " of what has DHCP already */
+};
+
+static bool served(struct stanza *s)
+{
+    _cleanup_free_ char *key = str_format(" %.*s/%.*s ", (int)s->name.length, s->name.at,
+                                          (int)s->family.length, s->family.at);
+
+    if (s->served.data && strstr(s->served.data, key))
+        return true;
+    buffer_add_text(&s->served, key);
+    return false;
+}
+
+/* "iface NAME inet static": what becomes of the stanza it begins. */
+static void begin_iface(struct stanza *s, struct word line, const char *rest)
+{
+    const char *end = line.at + line.length;
+    struct word method;
+
+    s->name = word_next(&rest, end);
+    s->family = word_next(&rest, end);
+    method = word_next(&rest, end);
+    s->doing = STANZA_KEEP;
+    if (word_is(method, "static") && memchr(s->name.at, ':', s->name.length)) {
+        struct word card = {s->name.at,
+                            (size_t)((char *)memchr(s->name.at, ':', s->name.length) - s->name.at)};
+
+        s->doing = netwish_dhcp(s->wish, card) ? STANZA_DROP : STANZA_KEEP;
+    } else if (word_is(method, "static") && netwish_dhcp(s->wish, s->name)) {
+        s->doing = served(s) ? STANZA_DROP : STANZA_DHCP;
+    } else if (word_is(method, "dhcp")) {
+        served(s);
+    }
+    if (s->doing == STANZA_DHCP)
+        netedit_replace(s->edit, line, method, word_is(s->family, "inet6") ? "auto" : "dhcp");
+    else if (s->doing == STANZA_DROP)
+        netedit_comment(s->edit, line);
+    else
+        netedit_keep(s->edit, line);
+    s->line_dropped = s->doing == STANZA_DROP;
+    if (s->doing == STANZA_DHCP)
+        netedit_what(s->edit, "%.*s gets its %s address by %s", (int)s->name.length, s->name.at,
+                     word_is(s->family, "inet6") ? "IPv6" : "IPv4",
+                     word_is(s->family, "inet6") ? "router advertisement" : "DHCP");
+    else if (s->doing == STANZA_DROP)
+        netedit_what(s->edit, "a further fixed address of %.*s is a comment", (int)s->name.length,
+                     s->name.at);
+}
+
+static void rewrite_line(struct stanza *s, struct word line)
+{
+    static const char *const fixed[] = {"address", "netmask", "gateway",     "broadcast",
+                                        "network", "scope",   "pointopoint", "preferred-lifetime"};
+    static const char *const heads[] = {"auto",   "mapping",  "source",       "source-directory",
+                                        "rename", "template", "no-auto-down", "no-scripts"};
+    const char *rest;
+    struct word key = line_words(line, &rest);
+
+    if (s->continued) {
+        s->line_dropped ? netedit_comment(s->edit, line) : netedit_keep(s->edit, line);
+        return;
+    }
+    s->line_dropped = false;
+    if (word_is(key, "iface")) {
+        begin_iface(s, line, rest);
+        return;
+    }
+    if (word_is_any(key, heads, ARRAY_SIZE(heads)) ||
+        (key.length > 6 && strncmp(key.at, "allow-", 6) == 0))
+        s->doing = STANZA_KEEP;
+    if (key.length > 0 && *key.at != '#')
+        s->line_dropped = s->doing == STANZA_DROP ||
+                          (s->doing == STANZA_DHCP && word_is_any(key, fixed, ARRAY_SIZE(fixed)));
+    s->line_dropped ? netedit_comment(s->edit, line) : netedit_keep(s->edit, line);
+}
+
+static void rewrite_text(const struct netwish *wish, const char *file, const char *text,
+                         struct netedit *edit)
+{
+    struct stanza s = {.edit = edit, .wish = wish};
+    struct word line;
+
+    while (wish->dhcp && line_next(&text, &line)) {
+        rewrite_line(&s, line);
+        s.continued = line.length > 0 && line.at[line.length - 1] == '\\';
+    }
+    buffer_done(&s.served);
+}
+
+const struct netstyle netstyle_interfaces = {
+    .name = "ifupdown",
+    .directory = "/etc/network",
+    .takes = is_interfaces,
+    .read = read_text,
+    .rewrite = rewrite_text,
+};
+
+const struct netstyle netstyle_interfaces_d = {
+    .name = "ifupdown",
+    .directory = "/etc/network/interfaces.d",
+    .takes = is_part,
+    .read = read_text,
+    .rewrite = rewrite_text,
+};

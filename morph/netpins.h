@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which name belongs to which card, in this order: the caller says so; the guest recorded it (udev
+ * rules, .link files, MAC addresses beside names, enx… names); one of each is left; by order, which
+ * is a guess and is said to be one.
+ */
+#pragma once
+
+#include "morph/netconfig.h"
+#include "morph/plan.h"
+
+/* Fills facts->pins; what was guessed goes into the plan as warnings. */
+void netpins_decide(struct facts *facts, struct plan *plan, const struct netconfig *config);
+
+/* Warns when eth0, eth1 ... are to be other cards than the kernel will call so at first: a system
+ * that renames without a detour cannot exchange names. */
+void netpins_check_order(const struct facts *facts, struct plan *plan);
