@@ -14,6 +14,7 @@
 
 static const struct change_ops *const changes[] = {
     &change_linux_fstab,     &change_linux_bootconfig,  &change_linux_network,
+    &change_linux_cloudinit,
     &change_linux_initramfs, &change_linux_uefi,        &change_linux_serial,
     &change_linux_agents,    &change_windows_drivers,   &change_windows_network,
     &change_windows_agents,  &change_windows_firstboot, &change_windows_registry,
