@@ -6,6 +6,8 @@
 
 #include "base/str.h"
 
+#define ESP_TYPE "c12a7328-f81f-11d2-ba4b-00a0c93ec93b" /* UEFI 2.10, table 5.7 */
+
 /* Only what can stand in fstab without harm. */
 static bool uuid_is_sane(const char *uuid)
 {
@@ -27,6 +29,8 @@ static void probe(struct guest *guest, struct volume *v)
             str_replace(&v->label, t[1]);
         else if (strcmp(t[0], "PART_ENTRY_UUID") == 0)
             str_replace(&v->partuuid, t[1]);
+        else if (strcmp(t[0], "PART_ENTRY_TYPE") == 0)
+            v->esp = strcmp(t[1], ESP_TYPE) == 0;
     }
 }
 
@@ -62,6 +66,16 @@ static bool has_lvm(struct guest *guest)
     return guestfs_feature_available(guest->g, lvm) > 0;
 }
 
+/* Adds the logical volumes that the list does not have yet. */
+static void add_logical_volumes(struct guest *guest, struct volume_list *list)
+{
+    _cleanup_strings_ char **lvs = has_lvm(guest) ? guestfs_lvs(guest->g) : NULL;
+
+    for (char **d = lvs; d && *d; d++)
+        if (!volume_find_device(list, *d))
+            probe(guest, volume_add(list, *d, -1, 0));
+}
+
 int guest_volumes(struct guest *guest, struct volume_list *ret_list, struct error **err)
 {
     struct volume_list list = {.disks = guest->disks};
@@ -69,13 +83,10 @@ int guest_volumes(struct guest *guest, struct volume_list *ret_list, struct erro
 
     if (r == 0) {
         _cleanup_strings_ char **md = guestfs_list_md_devices(guest->g);
-        _cleanup_strings_ char **lvs =
-            has_lvm(guest) ? guestfs_lvs(guest->g) : NULL;
 
         for (char **d = md; d && *d; d++)
             probe(guest, volume_add(&list, *d, -1, 0));
-        for (char **d = lvs; d && *d; d++)
-            probe(guest, volume_add(&list, *d, -1, 0));
+        add_logical_volumes(guest, &list);
         *ret_list = list;
         return 0;
     }
@@ -83,23 +94,43 @@ int guest_volumes(struct guest *guest, struct volume_list *ret_list, struct erro
     return r;
 }
 
-int guest_subvolumes(struct guest *guest, const char *device, char ***ret_names, struct error **err)
+int guest_add_opened(struct guest *guest, struct volume_list *list, const char *outer,
+                     const char *device, struct error **err)
 {
-    struct guestfs_btrfssubvolume_list *list;
-    char **names;
-    int r = guest_mount(guest, device, "/", "", err);
+    struct volume *v = volume_add(list, device, -1, 0);
 
-    if (r < 0)
-        return r;
-    list = guestfs_btrfs_subvolume_list(guest->g, "/");
-    guest_unmount_all(guest, NULL);
-    if (!list)
-        return guest_error(guest, err, device);
-    names = mem_new(list->len + 1, sizeof(char *));
+    str_replace(&v->inside, outer);
+    probe(guest, v);
+    if (strcmp(v->type, "LVM2_member") != 0 || !has_lvm(guest))
+        return 0;
+    if (guestfs_lvm_scan(guest->g, 1) < 0)
+        return guest_error(guest, err, "cannot find the logical volumes of an encrypted volume");
+    add_logical_volumes(guest, list);
+    return 0;
+}
+
+int guest_subvolumes(struct guest *guest, struct subvolume **ret_items, size_t *ret_count,
+                     unsigned long long *ret_default, struct error **err)
+{
+    struct guestfs_btrfssubvolume_list *list = guestfs_btrfs_subvolume_list(guest->g, "/");
+    int64_t id = list ? guestfs_btrfs_subvolume_get_default(guest->g, "/") : -1;
+    struct subvolume *items;
+    size_t count = 1;
+
+    if (id < 0) {
+        guestfs_free_btrfssubvolume_list(list);
+        return guest_error(guest, err, "cannot list the subvolumes of a btrfs filesystem");
+    }
+    items = mem_new((size_t)list->len + 1, sizeof(*items));
+    items[0] = (struct subvolume){.id = TOP_LEVEL_ID, .path = str_dup("")};
     for (uint32_t i = 0; i < list->len; i++)
-        names[i] = str_format("btrfsvol:%s/%s", device, list->val[i].btrfssubvolume_path);
+        items[count++] = (struct subvolume){
+            .id = list->val[i].btrfssubvolume_id,
+            .path = str_dup(list->val[i].btrfssubvolume_path)};
     guestfs_free_btrfssubvolume_list(list);
-    *ret_names = names;
+    *ret_items = items;
+    *ret_count = count;
+    *ret_default = (unsigned long long)id;
     return 0;
 }
 

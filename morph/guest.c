@@ -111,7 +111,8 @@ static int configure(struct guest *guest, const struct guest_options *options, s
                                options->cache_dir);
     if (guestfs_set_backend(g, "direct") < 0 ||
         guestfs_set_backend_setting(g, options->kvm ? "force_kvm" : "force_tcg", "1") < 0 ||
-        guestfs_set_cachedir(g, options->cache_dir) < 0)
+        guestfs_set_cachedir(g, options->cache_dir) < 0 ||
+        (options->memory_mib > 0 && guestfs_set_memsize(g, options->memory_mib) < 0))
         return guest_error(guest, err, "cannot set libguestfs up");
     for (size_t i = 0; i < options->disk_count; i++) {
         r = add_disk(guest, &options->disks[i], options->read_only, err);
@@ -185,25 +186,41 @@ int guest_close(struct guest *guest, struct error **err)
 }
 
 static int mount_now(struct guest *guest, const char *device, const char *directory,
-                     const char *options, struct error **err)
+                     const char *options)
 {
     _cleanup_free_ char *all = str_format("ro%s%s", *options ? "," : "", options);
 
-    if (guestfs_mount_options(guest->g, all, device, directory) == 0)
-        return 0;
-    return guest_error(guest, err, "cannot mount a filesystem of the guest");
+    return guestfs_mount_options(guest->g, all, device, directory);
 }
 
-int guest_mount(struct guest *guest, const char *device, const char *directory, const char *options,
-                struct error **err)
+/* libguestfs's text is "mount_options: DEVICE on DIRECTORY …: mount: /sysroot…: WHY. [more lines]" */
+static int mount_error(struct guest *guest, const struct volume *volume, const char *directory,
+                       struct error **err)
+{
+    const char *text = guestfs_last_error(guest->g), *why;
+    int code = guest_errno(guest);
+
+    text = text ? text : "unknown error";
+    why = strstr(text, "mount: /sysroot");
+    why = why ? strstr(why, ": ") + 2 : text;
+    why = strstr(why, ": ") ? strstr(why, ": ") + 2 : why;
+    return error_set(err, code,
+                     "the guest's filesystem on %s (%s, for %s) cannot be mounted: %.*s; if it is "
+                     "damaged, check it in the source (fsck) and sync again",
+                     volume->device, *volume->type ? volume->type : "of unknown type", directory,
+                     (int)strcspn(why, "\r\n"), why);
+}
+
+int guest_mount(struct guest *guest, const struct volume *volume, const char *directory,
+                const char *options, struct error **err)
 {
     size_t n = guest->mount_count;
-    int r = n == MOUNTS ? error_set(err, ENFILE, "too many filesystems to mount")
-                        : mount_now(guest, device, directory, options, err);
 
-    if (r < 0)
-        return r;
-    guest->mounts[n].device = str_dup(device);
+    if (n == MOUNTS)
+        return error_set(err, ENFILE, "too many filesystems to mount");
+    if (mount_now(guest, volume->device, directory, options) < 0)
+        return mount_error(guest, volume, directory, err);
+    guest->mounts[n].device = str_dup(volume->device);
     guest->mounts[n].directory = str_dup(directory);
     guest->mounts[n].options = str_dup(options);
     guest->mount_count++;
@@ -212,14 +229,13 @@ int guest_mount(struct guest *guest, const char *device, const char *directory, 
 
 int guest_mount_again(struct guest *guest, struct error **err)
 {
-    int r = 0;
-
     if (guestfs_sync(guest->g) < 0 || guestfs_umount_all(guest->g) < 0)
         return guest_error(guest, err, "cannot flush and unmount the guest's filesystems");
-    for (size_t i = 0; r == 0 && i < guest->mount_count; i++)
-        r = mount_now(guest, guest->mounts[i].device, guest->mounts[i].directory,
-                      guest->mounts[i].options, err);
-    return r;
+    for (size_t i = 0; i < guest->mount_count; i++)
+        if (mount_now(guest, guest->mounts[i].device, guest->mounts[i].directory,
+                      guest->mounts[i].options) < 0)
+            return guest_error(guest, err, "cannot mount a filesystem of the guest again");
+    return 0;
 }
 
 int guest_make_writable(struct guest *guest, struct error **err)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include "base/error.h"
 #include "morph/disk.h"
+#include "morph/roots.h"
 #include "morph/tree.h"
 #include "morph/volume.h"
 
@@ -22,6 +23,7 @@ struct guest_options {
     size_t disk_count;
     bool read_only;        /* all writes go to a throw-away overlay */
     bool kvm;              /* false: emulate */
+    int memory_mib;        /* of the appliance; 0: libguestfs's own */
     const char *cache_dir; /* where libguestfs keeps its appliance; made when missing */
 };
 
@@ -44,17 +46,30 @@ void guest_abandon(struct guest *guest);
 /* Partitions, whole-disk filesystems, logical volumes and MD devices with their UUIDs. */
 int guest_volumes(struct guest *guest, struct volume_list *ret_list, struct error **err);
 
-/* Subvolumes of a btrfs volume as names for guest_mount(); free with tree_names_free(). */
-int guest_subvolumes(struct guest *guest, const char *device, char ***ret_names,
-                     struct error **err);
+/*
+ * Opens an encrypted volume (LUKS) as /dev/mapper/NAME with a key, which may hold any bytes.
+ * -EKEYREJECTED without a sentence when it is the wrong one.  Takes as long as whoever made the
+ * volume wanted it to take on his machine, and under emulation many times that.
+ */
+int guest_unlock(struct guest *guest, const char *device, const char *name, const void *key,
+                 size_t length, struct error **err);
+
+/* Adds what was opened from the encrypted volume `outer`, and the logical volumes in it. */
+int guest_add_opened(struct guest *guest, struct volume_list *list, const char *outer,
+                     const char *device, struct error **err);
+
+/* The subvolumes of the btrfs filesystem whose top level is mounted, that one first, and which of
+ * them is mounted when none is named.  The caller frees the paths and the array. */
+int guest_subvolumes(struct guest *guest, struct subvolume **ret_items, size_t *ret_count,
+                     unsigned long long *ret_default, struct error **err);
 
 /* -EUCLEAN with a sentence when an ext filesystem is marked as having errors. */
 int guest_check_filesystem(struct guest *guest, const struct volume *volume, struct error **err);
 
 /* Mounts read-only; guest_make_writable() turns all mounts read-write once the plan is made, so
  * that a run that changes nothing leaves the disks as they were (but for journal replay). */
-int guest_mount(struct guest *guest, const char *device, const char *directory, const char *options,
-                struct error **err);
+int guest_mount(struct guest *guest, const struct volume *volume, const char *directory,
+                const char *options, struct error **err);
 int guest_make_writable(struct guest *guest, struct error **err);
 int guest_unmount_all(struct guest *guest, struct error **err);
 

@@ -6,12 +6,11 @@
 #include "base/align.h"
 #include "base/str.h"
 #include "morph/change.h"
-#include "morph/fstab.h"
 #include "morph/windows.h"
 
 int inspect_is_root(const struct tree *tree)
 {
-    return tree_exists(tree, "/etc/fstab") &&
+    return (tree_exists(tree, "/etc/fstab") || tree_exists(tree, "/etc/passwd")) &&
            (tree_exists(tree, "/etc/os-release") || tree_exists(tree, "/usr/lib/os-release") ||
             tree_exists(tree, "/etc/debian_version"));
 }
@@ -135,66 +134,4 @@ void facts_done(struct facts *facts)
     volume_list_done(&facts->volumes);
     os_done(&facts->os);
     *facts = (struct facts){0};
-}
-
-static char *subvolume_option(const char *options)
-{
-    const char *at = strstr(options, "subvol=");
-
-    return at ? str_format("%.*s", (int)strcspn(at, ","), at) : str_dup("");
-}
-
-static int add_mount(struct mount_list *list, const struct volume_list *volumes,
-                     const struct fstab_line *line, char *directory, struct error **err)
-{
-    _cleanup_free_ char *spec = fstab_field(line, 0), *options = fstab_field(line, 3);
-    const struct volume *volume = volume_find(volumes, spec);
-
-    if (!volume) {
-        error_set(err, ENOENT,
-                  "the guest's fstab mounts '%s' on %s, but that is on none of the disks; give "
-                  "all disks of the VM, in their order",
-                  spec, directory);
-        free(directory);
-        return -ENOENT;
-    }
-    list->items[list->count++] = (struct mount){
-        .volume = volume, .directory = directory, .options = subvolume_option(options)};
-    return 0;
-}
-
-int inspect_mounts(const struct tree *tree, const struct volume_list *volumes,
-                   struct mount_list *ret_mounts, struct error **err)
-{
-    static const char *const wanted[] = {"/usr", "/var", "/boot", "/boot/efi"};
-    _cleanup_free_ char *text = NULL;
-    int r = tree_text(tree, "/etc/fstab", &text, err);
-
-    *ret_mounts = (struct mount_list){0};
-    for (size_t i = 0; r >= 0 && text && i < ARRAY_SIZE(wanted); i++) {
-        const char *cursor = text;
-        struct fstab_line line;
-
-        while (r >= 0 && fstab_next(&cursor, &line)) {
-            char *directory = fstab_field(&line, 1);
-
-            if (strcmp(directory, wanted[i]) == 0) {
-                r = add_mount(ret_mounts, volumes, &line, directory, err);
-                break;
-            }
-            free(directory);
-        }
-    }
-    if (r < 0)
-        mount_list_done(ret_mounts);
-    return r < 0 ? r : 0;
-}
-
-void mount_list_done(struct mount_list *mounts)
-{
-    for (size_t i = 0; i < mounts->count; i++) {
-        free(mounts->items[i].directory);
-        free(mounts->items[i].options);
-    }
-    *mounts = (struct mount_list){0};
 }

@@ -71,6 +71,7 @@ static int launch(const struct options *o, struct guest **ret_guest, struct erro
                                                 .disk_count = o->disk_count,
                                                 .read_only = o->dry_run,
                                                 .kvm = strcmp(accel, "kvm") == 0,
+                                                .memory_mib = o->request.keys.count ? 2048 : 0,
                                                 .cache_dir = o->cache_dir};
 
     if (r < 0)

@@ -6,6 +6,7 @@
 
 #include "base/align.h"
 #include "base/str.h"
+#include "morph/keys.h"
 #include "morph/netconfig.h"
 
 const char options_help[] =
@@ -16,7 +17,9 @@ const char options_help[] =
     "  --disk URI-or-FILE     a disk of the VM: nbd+unix:///EXPORT?socket=PATH,\n"
     "                         nbd://HOST[:PORT]/EXPORT or a raw image; repeat in the VM's order\n"
     "  --nic MAC[=NAME]       a network card, and the name it had in the source when known\n"
-    "  --root DEVICE          the root filesystem (/dev/sda1, /dev/vg0/root) when there are more\n"
+    "  --root DEVICE          the root filesystem (/dev/sda1, /dev/vg0/root, UUID=..., LABEL=...)\n"
+    "                         when there are more\n"
+    "  --key [DEVICE=]FILE    a key file or passphrase of encrypted volumes; may repeat\n"
     "  --dhcp                 fixed addresses become DHCP\n"
     "  --no-serial            do not give the guest a serial console\n"
     "  --rebuild auto|never|always\n"
@@ -91,8 +94,10 @@ static int set_accel(struct options *o, const char *text, struct error **err)
 
 static int set_root(struct options *o, const char *text, struct error **err)
 {
-    if (*text != '/')
-        return error_set(err, EINVAL, "--root '%s': give a device like /dev/sda1", text);
+    if (!str_starts(text, "/dev/") && !str_starts(text, "UUID=") && !str_starts(text, "LABEL=") &&
+        !str_starts(text, "PARTUUID="))
+        return error_set(err, EINVAL,
+                         "--root '%s': give a device like /dev/sda1, UUID=... or LABEL=...", text);
     o->request.root = text;
     return 0;
 }
@@ -100,6 +105,36 @@ static int set_root(struct options *o, const char *text, struct error **err)
 static int set_dhcp(struct options *o, const char *text, struct error **err)
 {
     o->request.dhcp = true;
+    return 0;
+}
+
+static void words_add(struct words *words, const char *text)
+{
+    char **items = reallocarray(words->items, words->count + 1, sizeof(*items));
+
+    if (!items)
+        abort();
+    words->items = items;
+    items[words->count++] = str_dup(text);
+}
+
+static void words_done(struct words *words)
+{
+    for (size_t i = 0; i < words->count; i++)
+        free(words->items[i]);
+    free(words->items);
+}
+
+static int add_key(struct options *o, const char *text, struct error **err)
+{
+    struct key key;
+    int r = key_parse(text, &key);
+
+    if (r < 0)
+        return error_set(err, EINVAL, "--key '%s': give FILE or DEVICE=FILE", text);
+    free(key.device);
+    free(key.file);
+    words_add(&o->request.keys, text);
     return 0;
 }
 
@@ -174,6 +209,7 @@ static const struct {
     {"root", "DEVICE", set_root},
     {"dhcp", NULL, set_dhcp},
     {"rebuild", "auto|never|always", set_rebuild},
+    {"key", "[DEVICE=]FILE", add_key},
     {"no-serial", NULL, set_no_serial},
     {"dry-run", NULL, set_dry_run},
     {"wait", NULL, set_wait},
@@ -236,6 +272,7 @@ void options_done(struct options *options)
         free(options->request.nics[i].name);
     free(options->disks);
     free(options->request.nics);
+    words_done(&options->request.keys);
     free(options->default_cache_dir);
     *options = (struct options){0};
 }

@@ -33,6 +33,7 @@ struct request {
     bool dhcp; /* fixed addresses become DHCP */
     bool no_serial;   /* the guest's consoles stay as they are */
     const char *virtio_win; /* directory or ISO with drivers for Windows; NULL: the usual places */
+    struct words keys; /* of encrypted volumes: [DEVICE=]FILE */
     const char *root; /* device, UUID=… or LABEL=… of the root filesystem; NULL: find it */
     enum rebuild rebuild;
 };

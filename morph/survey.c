@@ -11,19 +11,21 @@
 #include "base/str.h"
 #include "morph/change.h"
 #include "morph/inspect.h"
+#include "morph/mounts.h"
+#include "morph/roots.h"
+#include "morph/unlock.h"
 
-#define ROOTS_MAX 64
-
-struct root {
-    const struct volume *volume;
-    char *mountable; /* device, or btrfsvol:DEVICE/SUBVOLUME */
-    size_t found;
+struct search {
+    struct guest *guest;
+    const struct volume_list *volumes;
+    struct root_list roots;
+    struct error *complaint; /* why the first filesystem that could not be mounted was not */
 };
 
 static bool is_linux_filesystem(const char *type)
 {
-    static const char *const types[] = {"ext2",  "ext3",     "ext4", "xfs",
-                                        "btrfs", "reiserfs", "jfs",  "f2fs"};
+    static const char *const types[] = {"ext2",     "ext3", "ext4", "xfs",        "btrfs",
+                                        "reiserfs", "jfs",  "f2fs", "zfs_member", "bcachefs"};
 
     for (size_t i = 0; i < ARRAY_SIZE(types); i++)
         if (strcmp(type, types[i]) == 0)
@@ -31,103 +33,130 @@ static bool is_linux_filesystem(const char *type)
     return false;
 }
 
-/* Looks at one candidate, mounted for the moment. */
-static int look(struct guest *guest, const struct volume *volume, const char *mountable,
-                struct root *root, struct error **err)
+static int look_at_btrfs(struct search *s, const struct volume *volume, const struct tree *tree,
+                         struct error **err)
 {
-    struct tree tree = guest_tree(guest);
+    struct subvolume *subvolumes;
+    unsigned long long default_id;
+    size_t count;
+    int r = guest_subvolumes(s->guest, &subvolumes, &count, &default_id, err);
 
-    if (guest_mount(guest, mountable, "/", "", NULL) < 0)
-        return 0; /* cannot be the root of a guest that ran */
-    if (inspect_is_root(&tree)) {
-        root->found++;
-        root->volume = volume;
-        str_replace(&root->mountable, mountable);
-    }
-    return guest_unmount_all(guest, err);
-}
-
-static int look_at_volume(struct guest *guest, const struct volume *volume, struct root *root,
-                          struct error **err)
-{
-    _cleanup_names_ char **subvolumes = NULL;
-    size_t before = root->found;
-    int r = look(guest, volume, volume->device, root, err);
-
-    if (r < 0 || root->found > before || strcmp(volume->type, "btrfs") != 0)
+    if (r < 0)
         return r;
-    if (guest_subvolumes(guest, volume->device, &subvolumes, NULL) < 0)
-        return 0;
-    for (size_t i = 0; r == 0 && subvolumes[i] && i < ROOTS_MAX; i++)
-        if (!strstr(subvolumes[i], ".snapshots") && !strstr(subvolumes[i], "snapper"))
-            r = look(guest, volume, subvolumes[i], root, err);
+    r = root_list_look_btrfs(&s->roots, tree, volume, subvolumes, count, default_id, err);
+    for (size_t i = 0; i < count; i++)
+        free(subvolumes[i].path);
+    free(subvolumes);
     return r;
 }
 
-static bool has_type(const struct volume_list *list, const char *type)
+/* Looks at one candidate, mounted for the moment. */
+static int look(struct search *s, const struct volume *volume, struct error **err)
 {
-    for (size_t i = 0; i < list->count; i++)
-        if (strcmp(list->items[i].type, type) == 0)
+    bool btrfs = strcmp(volume->type, "btrfs") == 0;
+    struct tree tree = guest_tree(s->guest);
+    struct error *failed = NULL;
+    int r;
+
+    if (guest_mount(s->guest, volume, "/", btrfs ? "subvolid=5" : "", &failed) < 0) {
+        if (!s->complaint)
+            s->complaint = failed;
+        else
+            error_free(failed);
+        return 0;
+    }
+    r = btrfs ? look_at_btrfs(s, volume, &tree, err)
+              : root_list_look(&s->roots, &tree, volume, 0, NULL, err);
+    return r < 0 ? r : guest_unmount_all(s->guest, err);
+}
+
+/* One btrfs filesystem may be on several volumes. */
+static bool was_looked_at(const struct volume_list *list, size_t place)
+{
+    const struct volume *v = &list->items[place];
+
+    for (size_t i = 0; strcmp(v->type, "btrfs") == 0 && i < place; i++)
+        if (strcmp(list->items[i].type, "btrfs") == 0 && strcmp(list->items[i].uuid, v->uuid) == 0)
             return true;
     return false;
 }
 
-static int find_root(struct guest *guest, const char *wanted, const struct volume_list *list,
-                     struct root *root, struct error **err)
+static int look_at_all(struct search *s, const struct volume *only, struct error **err)
 {
-    for (size_t i = 0; i < list->count; i++) {
-        const struct volume *v = &list->items[i];
-        int r;
+    int r = 0;
 
-        if (!is_linux_filesystem(v->type) || (wanted && strcmp(wanted, v->device) != 0))
-            continue;
-        r = look_at_volume(guest, v, root, err);
-        if (r < 0)
-            return r;
+    for (size_t i = 0; r == 0 && i < s->volumes->count; i++) {
+        const struct volume *v = &s->volumes->items[i];
+
+        if (only ? v == only : is_linux_filesystem(v->type) && !was_looked_at(s->volumes, i))
+            r = look(s, v, err);
     }
-    if (root->found == 1)
-        return 0;
-    if (root->found > 1)
-        return error_set(err, ENOTUNIQ,
-                         "the disks hold %zu operating systems; choose one with --root DEVICE",
-                         root->found);
-    if (wanted)
-        return error_set(err, ENOENT, "%s is not the root filesystem of a Linux guest", wanted);
-    if (has_type(list, "crypto_LUKS"))
-        return error_set(err, ENOENT,
-                         "no Linux root filesystem was found, but an encrypted partition (LUKS): "
-                         "this version cannot open it");
-    if (has_type(list, "ntfs"))
-        return error_set(err, ENOTSUP,
-                         "no Linux root filesystem was found, but NTFS: this version does not "
-                         "change Windows guests");
-    return error_set(err, ENOENT,
-                     "no Linux root filesystem was found on the disks; give all disks of the VM");
+    return r;
 }
 
-static int mount_one(struct guest *guest, const struct volume *volume, const char *mountable,
-                     const char *directory, const char *options, struct error **err)
+/* Leaves only roots in the subvolume that --root names. */
+static void keep_subvolume(struct root_list *roots, const char *path)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < roots->count; i++) {
+        struct root root = roots->items[i];
+
+        if (strcmp(root.path, path) == 0) {
+            roots->items[kept++] = root;
+            continue;
+        }
+        free(root.path);
+        free(root.pretty);
+    }
+    roots->count = kept;
+}
+
+static int find_root(struct search *s, const struct request *request, const struct root **ret_root,
+                     struct error **err)
+{
+    _cleanup_free_ char *subvolume = NULL;
+    const struct volume *only = NULL;
+    int r = request->root ? root_wanted(s->volumes, request->root, &only, &subvolume, err) : 0;
+
+    if (r == 0)
+        r = look_at_all(s, only, err);
+    if (r == 0 && subvolume)
+        keep_subvolume(&s->roots, subvolume);
+    if (r == 0)
+        r = root_choose(&s->roots, s->volumes, request->root,
+                        s->complaint ? error_text(s->complaint) : NULL, request->keys.count,
+                        ret_root, err);
+    return r;
+}
+
+static int mount_one(struct guest *guest, const struct volume *volume, const char *directory,
+                     const char *options, struct error **err)
 {
     int r = guest_check_filesystem(guest, volume, err);
 
-    return r < 0 ? r : guest_mount(guest, mountable, directory, options, err);
+    return r < 0 ? r : guest_mount(guest, volume, directory, options, err);
 }
 
 static int mount_all(struct guest *guest, const struct root *root, struct facts *facts,
                      struct error **err)
 {
+    _cleanup_free_ char *options =
+        root->subvolume ? str_format("subvolid=%llu", root->subvolume) : str_dup("");
     struct mount_list mounts;
-    int r = mount_one(guest, root->volume, root->mountable, "/", "", err);
+    int r = mount_one(guest, root->volume, "/", options, err);
 
     if (r < 0)
         return r;
     facts->tree = guest_tree(guest);
-    r = inspect_mounts(&facts->tree, &facts->volumes, &mounts, err);
+    r = mounts_name_opened(&facts->tree, &facts->volumes, err);
+    if (r == 0)
+        r = mounts_of_fstab(&facts->tree, &facts->volumes, &mounts, err);
     if (r < 0)
         return r;
     for (size_t i = 0; r == 0 && i < mounts.count; i++)
-        r = mount_one(guest, mounts.items[i].volume, mounts.items[i].volume->device,
-                      mounts.items[i].directory, mounts.items[i].options, err);
+        r = mount_one(guest, mounts.items[i].volume, mounts.items[i].directory,
+                      mounts.items[i].options, err);
     mount_list_done(&mounts);
     return r;
 }
@@ -149,19 +178,23 @@ static int check_system(struct facts *facts, struct error **err)
 
 int survey_guest(struct guest *guest, struct facts *facts, struct error **err)
 {
-    struct root found = {0};
+    struct search search = {.guest = guest, .volumes = &facts->volumes};
+    const struct root *root = NULL;
     int r = guest_volumes(guest, &facts->volumes, err);
 
-    if (r == 0 && has_type(&facts->volumes, "swsuspend"))
+    if (r == 0)
+        r = unlock_volumes(guest, facts->request, &facts->volumes, err);
+    if (r == 0 && volume_find_type(&facts->volumes, "swsuspend"))
         r = error_set(err, EUCLEAN,
                       "the guest is hibernated (its swap holds a memory image); start it in the "
                       "source and shut it down");
     if (r == 0)
-        r = find_root(guest, facts->request->root, &facts->volumes, &found, err);
+        r = find_root(&search, facts->request, &root, err);
     if (r == 0)
-        r = mount_all(guest, &found, facts, err);
+        r = mount_all(guest, root, facts, err);
     if (r == 0)
         r = check_system(facts, err);
-    free(found.mountable);
+    root_list_done(&search.roots);
+    error_free(search.complaint);
     return r;
 }

@@ -24,7 +24,9 @@ struct volume *volume_add(struct volume_list *list, const char *device, int disk
                          .type = str_dup(""),
                          .uuid = str_dup(""),
                          .label = str_dup(""),
-                         .partuuid = str_dup("")};
+                         .partuuid = str_dup(""),
+                         .inside = str_dup(""),
+                         .name = str_dup("")};
     return v;
 }
 
@@ -36,6 +38,8 @@ void volume_list_done(struct volume_list *list)
         free(list->items[i].uuid);
         free(list->items[i].label);
         free(list->items[i].partuuid);
+        free(list->items[i].inside);
+        free(list->items[i].name);
     }
     free(list->items);
     *list = (struct volume_list){0};
@@ -324,6 +328,7 @@ static bool volume_is(const struct volume *v, const char *spec)
            tag_is(spec, "/dev/disk/by-uuid/", v->uuid, true) ||
            tag_is(spec, "/dev/disk/by-label/", v->label, false) ||
            tag_is(spec, "/dev/disk/by-partuuid/", v->partuuid, true) ||
+           (*v->name && strcmp(spec, v->name) == 0) ||
            (v->disk < 0 && (strcmp(spec, v->device) == 0 || is_mapper_name(spec, v->device)));
 }
 
@@ -335,4 +340,20 @@ const struct volume *volume_find(const struct volume_list *list, const char *spe
         if (volume_is(&list->items[i], spec))
             return &list->items[i];
     return volume_of_source_name(list, spec, NULL, &why);
+}
+
+const struct volume *volume_find_type(const struct volume_list *list, const char *type)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].type, type) == 0)
+            return &list->items[i];
+    return NULL;
+}
+
+const struct volume *volume_find_device(const struct volume_list *list, const char *device)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].device, device) == 0)
+            return &list->items[i];
+    return NULL;
 }

@@ -22,6 +22,9 @@ struct volume {
     char *uuid;     /* "" when it has none */
     char *label;    /* "" when it has none */
     char *partuuid; /* "" when it has none */
+    char *inside;   /* device of the encrypted volume it was opened from; "" otherwise */
+    char *name;     /* what the guest calls it when it opens it (/dev/mapper/cryptroot); or "" */
+    bool esp;       /* an EFI system partition, by the type in a GPT */
 };
 
 struct volume_list {
@@ -68,3 +71,9 @@ char *volume_lasting_name(const struct volume_list *list, const char *device, co
 /* The volume that UUID=, LABEL=, PARTUUID=, /dev/disk/by-{uuid,label,partuuid}/, /dev/mapper/VG-LV,
  * /dev/VG/LV or a source name means; NULL when none does. */
 const struct volume *volume_find(const struct volume_list *list, const char *spec);
+
+/* The first volume of this type, or NULL. */
+const struct volume *volume_find_type(const struct volume_list *list, const char *type);
+
+/* The volume that has this appliance name, or NULL. */
+const struct volume *volume_find_device(const struct volume_list *list, const char *device);

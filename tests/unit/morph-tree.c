@@ -117,7 +117,7 @@ static int op_list(void *self, const char *path, char ***ret_names, struct error
     for (size_t i = 0; i < ARRAY_SIZE(fake->files); i++) {
         const char *p = fake->files[i].path;
 
-        if (p && strncmp(p, path, length) == 0 && p[length] == '/')
+        if (p && strncmp(p, path, length) == 0 && p[length] == '/' && p[length + 1])
             names[count++] = str_format("%.*s", (int)strcspn(p + length + 1, "/"), p + length + 1);
     }
     if (count > 0)

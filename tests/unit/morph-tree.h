@@ -18,8 +18,8 @@ struct fake_tree {
     struct fake_file files[256]; /* unused ones have no path */
 };
 
-/* The tree over these files; directories exist where a file is below them.  Links are not
- * followed: they are files of their own. */
+/* The tree over these files; directories exist where a file is below them, and empty ones where a
+ * file's name ends with a slash.  Links are not followed: they are files of their own. */
 struct tree fake_tree(struct fake_tree *fake);
 void fake_put(struct fake_tree *fake, const char *path, const void *data, size_t length);
 void fake_text(struct fake_tree *fake, const char *path, const char *text);
