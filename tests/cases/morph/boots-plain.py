@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+# timeout: 900
+"""A guest on one disk boots on virtio with its card, its address and its agent."""
+
+import morphed
+
+morphed.boots("plain", {"/": "/dev/vda1"})

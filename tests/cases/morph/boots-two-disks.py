@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+# timeout: 900
+"""A guest with a second disk boots on virtio with both mounted."""
+
+import morphed
+
+morphed.boots("two-disks", {"/": "/dev/vda1", "/srv": "/dev/vdb1"})
