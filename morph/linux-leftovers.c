@@ -19,7 +19,7 @@ static int allow_virtio(struct facts *facts, struct plan *plan, const char *path
     _cleanup_buffer_ struct buffer out = {0};
     _cleanup_free_ char *text = NULL, *first = NULL;
     size_t count, length;
-    int r = tree_text(&facts->tree, path, &text, err);
+    int r = plan_text(plan, &facts->tree, path, &text, err);
 
     if (r <= 0)
         return r;

@@ -6,6 +6,7 @@
 
 #include "base/align.h"
 #include "base/str.h"
+#include "morph/hostfile.h"
 #include "morph/keys.h"
 #include "morph/netconfig.h"
 
@@ -25,6 +26,8 @@ const char options_help[] =
     "  --rebuild auto|never|always\n"
     "                         whether the guest's own program makes its initramfs, inside the\n"
     "                         appliance; auto: where the drivers cannot be added otherwise\n"
+    "  --ssh-key USER=FILE    add the public keys in FILE to the guest's user; repeat as needed\n"
+    "  --drop-credentials     lock the passwords of the guest's users\n"
     "  --dry-run              print what would be done and write nothing\n"
     "  --wait                 start the appliance, then wait for the line 'go' on standard input\n"
     "  --record DIR           keep what was done, for a later run with --replay\n"
@@ -157,6 +160,17 @@ static int set_rebuild(struct options *o, const char *text, struct error **err)
     return error_set(err, EINVAL, "--rebuild '%s': choose auto, never or always", text);
 }
 
+static int add_ssh_key(struct options *o, const char *text, struct error **err)
+{
+    return hostfiles_add_keys(&o->request.ssh_keys, text, err);
+}
+
+static int set_drop_credentials(struct options *o, const char *text, struct error **err)
+{
+    o->request.drop_credentials = true;
+    return 0;
+}
+
 static int set_dry_run(struct options *o, const char *text, struct error **err)
 {
     o->dry_run = true;
@@ -211,6 +225,8 @@ static const struct {
     {"rebuild", "auto|never|always", set_rebuild},
     {"key", "[DEVICE=]FILE", add_key},
     {"no-serial", NULL, set_no_serial},
+    {"ssh-key", "USER=FILE", add_ssh_key},
+    {"drop-credentials", NULL, set_drop_credentials},
     {"dry-run", NULL, set_dry_run},
     {"wait", NULL, set_wait},
     {"record", "DIR", set_record},
@@ -270,6 +286,7 @@ void options_done(struct options *options)
         disk_spec_done(&options->disks[i]);
     for (size_t i = 0; i < options->request.nic_count; i++)
         free(options->request.nics[i].name);
+    hostfiles_done(&options->request.ssh_keys);
     free(options->disks);
     free(options->request.nics);
     words_done(&options->request.keys);

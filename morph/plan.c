@@ -18,7 +18,7 @@ static const struct change_ops *const changes[] = {
     &change_linux_initramfs, &change_linux_uefi,        &change_linux_serial,
     &change_linux_agents,    &change_windows_drivers,   &change_windows_network,
     &change_windows_agents,  &change_windows_firstboot, &change_windows_registry,
-    &change_linux_leftovers,
+    &change_linux_leftovers, &change_linux_accounts,
 };
 
 void plan_done(struct plan *plan)

@@ -27,7 +27,26 @@ enum rebuild {
     REBUILD_ALWAYS /* wherever something is missing */
 };
 
+/* What a file on the host holds. */
+struct hostfile {
+    char *name; /* what it is for: a user, or the file's own name */
+    char *data; /* NUL behind it */
+    size_t length;
+};
+
+struct hostfiles {
+    struct hostfile *items;
+    size_t count;
+};
+
 struct request {
+    struct hostfiles ssh_keys;    /* name: the user; data: public keys, checked */
+    struct hostfiles script_pre;  /* run in the appliance before the changes; begin with #! */
+    struct hostfiles script_post; /* and after them */
+    struct hostfiles script_firstboot; /* run by the guest at its first boot */
+    const char *packages;   /* directory with packages of the guest's system, or NULL */
+    bool install_agent;     /* the guest fetches the QEMU guest agent at its first boot */
+    bool drop_credentials;  /* passwords are locked */
     struct nic *nics;
     size_t nic_count;
     bool dhcp; /* fixed addresses become DHCP */
