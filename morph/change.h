@@ -22,6 +22,7 @@ extern const struct change_ops change_linux_bootconfig;
 extern const struct change_ops change_linux_network;
 extern const struct change_ops change_linux_cloudinit;
 extern const struct change_ops change_linux_initramfs; /* after network: it copies the pins */
+extern const struct change_ops change_linux_bootdefault; /* after initramfs: it says which */
 extern const struct change_ops change_linux_uefi;
 extern const struct change_ops change_linux_serial;
 extern const struct change_ops change_linux_agents;

@@ -98,7 +98,7 @@ static int rewrite_file(struct rewrite *rw, const struct bootfile *file, struct 
 static bool boots_without_initramfs(const struct facts *facts)
 {
     for (size_t i = 0; i < facts->kernel_count; i++)
-        if (facts->kernels[i].initramfs)
+        if (facts->kernels[i].initramfs[0] || facts->kernels[i].unified)
             return false;
     return facts->kernel_count > 0;
 }

@@ -12,14 +12,26 @@
 /* An initramfs is the largest file that is changed. */
 #define HASHED_MAX ((size_t)768 << 20)
 
+/* clang-format off: one a line */
 static const struct change_ops *const changes[] = {
-    &change_linux_fstab,     &change_linux_bootconfig,  &change_linux_network,
+    &change_linux_fstab,
+    &change_linux_bootconfig,
+    &change_linux_network,
     &change_linux_cloudinit,
-    &change_linux_initramfs, &change_linux_uefi,        &change_linux_serial,
-    &change_linux_agents,    &change_windows_drivers,   &change_windows_network,
-    &change_windows_agents,  &change_windows_firstboot, &change_windows_registry,
-    &change_linux_leftovers, &change_linux_accounts,
+    &change_linux_initramfs,
+    &change_linux_bootdefault,
+    &change_linux_uefi,
+    &change_linux_serial,
+    &change_linux_agents,
+    &change_windows_drivers,
+    &change_windows_network,
+    &change_windows_agents,
+    &change_windows_firstboot,
+    &change_windows_registry,
+    &change_linux_leftovers,
+    &change_linux_accounts,
 };
+/* clang-format on */
 
 void plan_done(struct plan *plan)
 {

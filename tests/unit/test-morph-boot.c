@@ -102,10 +102,8 @@ static char *first_line(const char *guest, const char *name)
 static size_t morph(struct fake_tree *tree, struct facts *facts)
 {
     static const struct change_ops *const changes[] = {
-        &change_linux_fstab,
-        &change_linux_bootconfig,
-        &change_linux_uefi,
-        &change_linux_serial,
+        &change_linux_fstab, &change_linux_bootconfig, &change_linux_bootdefault,
+        &change_linux_uefi,  &change_linux_serial,
     };
     _cleanup_error_ struct error *err = NULL;
     struct plan plan = {0};
