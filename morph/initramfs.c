@@ -10,13 +10,15 @@
 
 #define UNPACKED_MAX ((uint64_t)2 << 30)
 #define NAMES_MAX 100000
+#define TEXTS_MAX 256
 
 struct reading {
     struct initramfs *i;
     struct cpio_reader reader;
     const char *version;
     bool lib_is_link;
-    bool flat; /* the modules seen were in "lib" itself */
+    char **flat; /* modules in "lib" itself, where Red Hat's mkinitrd has them */
+    size_t flat_count;
 };
 
 const char *initramfs_kind_name(enum initramfs_kind kind)
@@ -38,6 +40,13 @@ static void add_name(char ***list, size_t *count, const char *name)
             abort();
     }
     (*list)[(*count)++] = str_dup(name);
+}
+
+static void names_free(char **names, size_t count)
+{
+    for (size_t n = 0; n < count; n++)
+        free(names[n]);
+    free(names);
 }
 
 static bool ends_with(const char *s, const char *end)
@@ -93,7 +102,7 @@ static void keep_text(struct initramfs *i, const char *name, const char *text)
             return;
         }
     }
-    if (count + 2 > NAMES_MAX)
+    if (i->text_count == TEXTS_MAX)
         return;
     add_name(&i->texts, &count, name);
     add_name(&i->texts, &count, text);
@@ -124,25 +133,11 @@ static void on_directory(struct initramfs *i, const char *name)
         str_replace(&i->link_directory, name);
 }
 
-static void on_module(struct reading *rd, const char *name, const char *module)
+static void on_module(struct initramfs *i, const char *name, const char *module)
 {
-    struct initramfs *i = rd->i;
-
-    if (i->module_count == 0 || rd->flat) {
-        free(i->modules_directory);
+    if (!i->modules_directory)
         i->modules_directory = str_format("%.*s", (int)(module - 1 - name), name);
-        rd->flat = false;
-    }
     add_name(&i->modules, &i->module_count, module);
-}
-
-/* A module in "lib" itself, where Red Hat's mkinitrd has them. */
-static void on_flat_module(struct reading *rd, const char *name)
-{
-    if (rd->i->module_count > 0 && !rd->flat)
-        return;
-    on_module(rd, name, name + strlen("lib/"));
-    rd->flat = true;
 }
 
 static void on_file(struct reading *rd, const char *name, const char *data)
@@ -151,10 +146,10 @@ static void on_file(struct reading *rd, const char *name, const char *data)
     char found[MODULE_NAME_MAX];
 
     if (module && module_name(module, strlen(module), found) == 0)
-        on_module(rd, name, module);
+        on_module(rd->i, name, module);
     else if (str_starts(name, "lib/") && !strchr(name + 4, '/') &&
              module_name(name, strlen(name), found) == 0)
-        on_flat_module(rd, name);
+        add_name(&rd->flat, &rd->flat_count, name + 4);
     else if (data)
         keep_text(rd->i, name, data);
 }
@@ -198,7 +193,7 @@ static int read_archive(struct reading *rd, const char *data, size_t length, boo
     } else {
         r = unpack_stream(kind, data, length, UNPACKED_MAX, feed, rd, ret_used);
     }
-    if (r == 0 && !rd->reader.trailer_seen)
+    if (r == 0 && (!rd->reader.trailer_seen || rd->reader.skip > 0))
         r = -EBADMSG; /* cut short */
     cpio_reader_done(&rd->reader);
     rd->i->last = kind;
@@ -224,8 +219,43 @@ static void finish(struct reading *rd)
         i->kind = INITRAMFS_NASH;
     if (i->kind == INITRAMFS_DRACUT && initramfs_has_directory(i, "pre-udev"))
         i->kind = INITRAMFS_DRACUT_OLD;
+    if (i->kind == INITRAMFS_NASH) {
+        names_free(i->modules, i->module_count);
+        i->modules = steal_ptr(rd->flat);
+        i->module_count = rd->flat_count;
+        rd->flat_count = 0;
+        str_replace(&i->modules_directory, "lib");
+    }
     if (!i->modules_directory)
-        i->modules_directory = i->kind == INITRAMFS_NASH ? str_dup("lib") : usual_directory(rd);
+        i->modules_directory = usual_directory(rd);
+}
+
+static int read_all(struct reading *rd, const char *bytes, size_t length, struct error **err)
+{
+    size_t at = 0, used, archives = 0;
+
+    while (at < length) {
+        int r;
+
+        if (bytes[at] == '\0') {
+            rd->i->ends_padded = true;
+            at++;
+            continue;
+        }
+        r = read_archive(rd, bytes + at, length - at,
+                         length - at > 6 && memcmp(bytes + at, "07070", 5) == 0, &used);
+        if (r < 0)
+            return error_set(err, EBADMSG,
+                             "the initramfs of kernel %s is damaged or of an unknown kind at byte "
+                             "%zu; rebuild it in the source",
+                             rd->version, at);
+        rd->i->ends_padded = false;
+        at += used;
+        archives++;
+    }
+    return archives > 0
+               ? 0
+               : error_set(err, EBADMSG, "the initramfs of kernel %s is empty", rd->version);
 }
 
 int initramfs_read(const void *data, size_t length, const char *version, struct initramfs **ret,
@@ -233,40 +263,14 @@ int initramfs_read(const void *data, size_t length, const char *version, struct 
 {
     _cleanup_initramfs_ struct initramfs *i = mem_new(1, sizeof(*i));
     struct reading rd = {.i = i, .version = version};
-    const char *bytes = data;
-    size_t at = 0, used, archives = 0;
+    int r = read_all(&rd, data, length, err);
 
-    while (at < length) {
-        int r;
-
-        if (bytes[at] == '\0') {
-            i->ends_padded = true;
-            at++;
-            continue;
-        }
-        r = read_archive(&rd, bytes + at, length - at,
-                         length - at > 6 && memcmp(bytes + at, "07070", 5) == 0, &used);
-        if (r < 0)
-            return error_set(err, EBADMSG,
-                             "the initramfs of kernel %s is damaged or of an unknown kind at byte "
-                             "%zu; rebuild it in the source",
-                             version, at);
-        i->ends_padded = false;
-        at += used;
-        archives++;
+    if (r == 0) {
+        finish(&rd);
+        *ret = steal_ptr(i);
     }
-    if (archives == 0)
-        return error_set(err, EBADMSG, "the initramfs of kernel %s is empty", version);
-    finish(&rd);
-    *ret = steal_ptr(i);
-    return 0;
-}
-
-static void names_free(char **names, size_t count)
-{
-    for (size_t n = 0; n < count; n++)
-        free(names[n]);
-    free(names);
+    names_free(rd.flat, rd.flat_count);
+    return r;
 }
 
 struct initramfs *initramfs_free(struct initramfs *i)

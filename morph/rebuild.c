@@ -104,7 +104,12 @@ static int set_list(const struct setting *s, const char *path, const char *key,
 
     if (r <= 0)
         return r;
-    if (wordlist_add(text, key, words, count, &out, &added) == -ENOENT && before) {
+    r = wordlist_add(text, key, words, count, &out, &added);
+    if (r == -EINVAL)
+        plan_warn(s->plan, "initramfs",
+                  "%s in %s is no plain list: add virtio_pci and virtio_blk to it by hand", key,
+                  path);
+    if (r == -ENOENT && before) {
         for (size_t n = 0; n < count; n++)
             buffer_printf(&added, "%s%s", n ? " " : "", words[n]);
         if (out.length > 0 && out.data[out.length - 1] != '\n')

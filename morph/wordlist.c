@@ -58,6 +58,10 @@ int wordlist_add(const char *text, const char *key, const char *const *words, si
     const char *list = quote ? quote + 1 : value;
     size_t length = value ? strcspn(list, close) : 0;
 
+    if (value && !quote && strcspn(list, "\"'`()$&|;<>\\") < length) {
+        buffer_add_text(out, text);
+        return -EINVAL;
+    }
     for (size_t n = 0; value && n < count; n++)
         if (!has_word(list, length, words[n]))
             buffer_printf(added, "%s%s", added->length ? " " : "", words[n]);

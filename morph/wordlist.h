@@ -12,7 +12,8 @@ bool wordlist_has_line(const char *text, const char *word);
 /*
  * Copies text to out; the last assignment of KEY gets those of `words` that it lacks, in front;
  * they go to `added` too, separated by blanks.  An array may go over several lines.  -ENOENT, and
- * out is text as it is, when there is no assignment.
+ * out is text as it is, when there is no assignment; the same with -EINVAL when its value is no
+ * list but something for the shell to work out.
  */
 int wordlist_add(const char *text, const char *key, const char *const *words, size_t count,
                  struct buffer *out, struct buffer *added);

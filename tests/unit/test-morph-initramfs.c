@@ -708,6 +708,8 @@ static void test_word_lists(void **state)
         {"K=1\nK=\"x\"\n", "K=1\nK=\"a b x\"\n", "a b", 0},
         {"# K=1\nKK=2\n", "# K=1\nKK=2\n", "", -ENOENT},
         {"K=\"open\n", "K=\"a b open\n", "a b", 0},
+        {"K=x\"y\n", "K=x\"y\n", "", -EINVAL},
+        {"K=$OTHER\n", "K=$OTHER\n", "", -EINVAL},
         {"", "", "", -ENOENT},
     };
 
