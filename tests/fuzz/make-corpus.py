@@ -3,6 +3,9 @@
 """Writes the seed inputs of the fuzz targets: make-corpus.py BUILD.  They are small and stay in
 the tree; run it again when a format changes."""
 
+import bz2
+import gzip
+import lzma
 import struct
 import subprocess
 import sys
@@ -85,7 +88,69 @@ def store(build):
         return Path(work, "s", "super").read_bytes()
 
 
+def cpio(*files):
+    """A newc archive of (name, content); a name that ends with / is a directory."""
+    out = b""
+    for number, (name, content) in enumerate(files + (("TRAILER!!!", b""),)):
+        mode = 0o40755 if name.endswith("/") else 0o100644
+        name = name.rstrip("/").encode() + b"\0"
+        fields = [number, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name), 0]
+        out += b"070701" + b"".join(b"%08X" % field for field in fields) + name
+        out += bytes(-len(out) % 4) + content
+        out += bytes(-len(out) % 4)
+    return out
+
+
+MODULES = "usr/lib/modules/6.1.0-9/"
+INITRAMFS = {
+    "initramfs-tools": [("scripts/functions", b"x"), ("conf/modules", b"ext4\n"),
+                        ("lib/systemd/network/", b""), (MODULES + "kernel/ext4.ko", b"elf")],
+    "dracut": [("usr/lib/dracut/x", b""), (MODULES + "kernel/ext4.ko.xz", b"elf"),
+               (MODULES + "modules.dep", b"extra/x.ko: kernel/ext4.ko\n"),
+               (MODULES + "modules.alias", b"alias a:b x\n")],
+    "dracut-old": [("lib/dracut-lib.sh", b""), ("pre-udev/", b"")],
+    "mkinitcpio": [("buildconfig", b""), ("config", b'MODULES="ext4"\n'),
+                   ("etc/modules-load.d/", b"")],
+    "mkinitfs": [("sbin/nlplug-findfs", b""), ("etc/modules", b"af_packet")],
+    "suse": [("run_all.sh", b"RESOLVED_INITRD_MODULES='a b'\n"), ("config/start.sh", b"x")],
+    "nash": [("init", b"#!/bin/nash\nmkblkdevs\ninsmod /lib/a.ko\nlvm\n"), ("lib/a.ko", b"elf")],
+    "unknown": [("init", b"elf")],
+}
+
+
+def lz4(data):
+    """The kernel's legacy format, with one block that is stored as literals only."""
+    assert len(data) >= 15
+    extra = len(data) - 15
+    block = b"\xf0" + b"\xff" * (extra // 255) + bytes([extra % 255]) + data
+    return struct.pack("<II", 0x184C2102, len(block)) + block
+
+
+def initramfs():
+    for name, files in INITRAMFS.items():
+        put("initramfs", name, cpio(*files))
+        put("cpio", name, cpio(*files))
+    early, later = cpio(("early_cpio", b"1")), cpio(*INITRAMFS["dracut"])
+    for name, packed in (("gzip", gzip.compress(later, mtime=0)), ("xz", lzma.compress(later)),
+                         ("lzma", lzma.compress(later, lzma.FORMAT_ALONE)),
+                         ("bzip2", bz2.compress(later)), ("lz4", lz4(later))):
+        put("initramfs", name, early + bytes(-len(early) % 512) + packed)
+    put("initramfs", "padded", lz4(later) + bytes(8))
+    put("modules", "some", b"kernel/a.ko: kernel/b.ko\nkernel/b.ko:\nkernel/virtio-blk.ko.xz:"
+        b" kernel/b.ko\n\0alias pci:v1[a-c]* a\nalias x-y virtio_blk\n\0"
+        b"softdep virtio-blk pre: a post: none\n")
+    section = struct.pack("<8sIIII", b".initrd", 4, 4, 4, 0x90)
+    put("unified", "one", (b"MZ".ljust(0x3C, b"\0") + struct.pack("<I", 0x40) + b"PE\0\0" +
+                           struct.pack("<HHIIIHH", 0, 1, 0, 0, 0, 0, 0) +
+                           section).ljust(0x90, b"\0") + b"0707")
+    for name, text in (("array", "MODULES=(a\n b)\n"), ("quoted", "MODULES=\"\"\n"),
+                       ("bare", "# MODULES=1\n MODULES=x\n"), ("open", "MODULES=('"),
+                       ("none", "X=1")):
+        put("wordlist", name, text.encode())
+
+
 def main():
+    initramfs()
     for name, lines in REQUESTS.items():
         put("control", name, "\n".join(lines).encode())
     put("vmjson", "good", VM.encode())
