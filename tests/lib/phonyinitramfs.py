@@ -73,7 +73,8 @@ def _dracut(version):
 
 def _dracut_old(version):
     """Of RHEL 6: dracut 004, without systemd."""
-    return {"init": "#!/bin/sh\n", "dracut-004-409.el6": "", "pre-trigger/01local": "#!/bin/sh\n",
+    return {"init": "#!/bin/sh\n", "dracut-004-409.el6": "", "lib/dracut-lib.sh": "# phony\n",
+            "pre-trigger/01local": "#!/bin/sh\n",
             "cmdline/30parse-lvm.sh": "#!/bin/sh\n", "etc/cmdline": "", "sbin/udevd": "elf",
             "sbin/modprobe": "elf"}
 

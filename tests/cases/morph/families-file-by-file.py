@@ -40,11 +40,28 @@ def check_initramfs(family, tree):
     check(needs <= modules, f"{family.name}: its initramfs lacks what virtio needs")
 
 
+# What a boot loader reads, of whichever family has it.
+BOOT_FILES = ("boot/grub/grub.cfg", "boot/grub2/grub.cfg", "boot/grub/grub.conf",
+              "boot/extlinux.conf", "boot/loader/entries", "boot/grub2/grubenv",
+              "etc/default/grub", "etc/update-extlinux.conf")
+
+
+def check_boot(family, tree):
+    seen = 0
+    for name in BOOT_FILES:
+        path = tree / name
+        for file in sorted(path.iterdir()) if path.is_dir() else [path] if path.exists() else []:
+            for line in live_lines(file.read_text()):
+                seen += 1
+                check(not SOURCE_NAME.search(line), f"{family.name}: {file.name} says '{line}'")
+    check(seen > 0, f"{family.name}: no boot loader was looked at")
+
+
 def links(tree, path):
     return sorted(p.name for p in (tree / path).glob("*"))
 
 
-def check_masked(family, tree, *names):
+def check_masked(family, tree, names):
     for name in names:
         path = tree / "etc/systemd/system" / name
         check(path.is_symlink() and str(path.readlink()) == "/dev/null",
@@ -53,16 +70,49 @@ def check_masked(family, tree, *names):
               f"{family.name}: {name} is wanted by nothing")
 
 
-def check_debian(family, tree):
-    check_masked(family, tree, "open-vm-tools.service", "vgauth.service")
+def check_debian(tree):
     check(not (tree / "etc/X11/xorg.conf").exists(), "debian12: no X server for VMware's card")
     check("vmware" in text(tree, "var/lib/slipway/aside/etc/X11/xorg.conf"), "debian12: a copy")
 
 
-AGENTS = {
-    "debian12": check_debian,
-    "ubuntu2204": lambda f, t: check_masked(f, t, "open-vm-tools.service", "walinuxagent.service"),
+def check_centos7(tree):
+    check(text(tree, "etc/modprobe.d/blacklist.conf") ==
+          "# hardening\nblacklist floppy\n# slipway-morph: blacklist virtio_balloon\n"
+          "# slipway-morph: install virtio_blk /bin/false\n", "centos7: virtio may be loaded")
+    check(not (tree / "etc/modprobe.d/vmware-tools.conf").exists(), "centos7: pciehp is free")
+
+
+def check_centos6(tree):
+    for level in "235":
+        names = links(tree, f"etc/rc.d/rc{level}.d")
+        check(names == ["K10vmtoolsd", "K97vmware-tools"], f"centos6: runlevel {level}: {names}")
+    check(not (tree / "etc/init/vmware-tools.conf").exists(), "centos6: the job is gone")
+    check((tree / "var/lib/slipway/aside/etc/init/vmware-tools.conf").exists(), "centos6: a copy")
+
+
+def check_alpine(tree):
+    check(links(tree, "etc/runlevels/default") == ["sshd"], "alpine: sshd stays, the agent goes")
+
+
+# Units that must be masked, and what else is told of a family.
+MASKED = {
+    "debian12": ["open-vm-tools.service", "vgauth.service"],
+    "ubuntu2204": ["open-vm-tools.service", "vgauth.service", "walinuxagent.service"],
+    "rocky9": ["vmtoolsd.service", "vgauthd.service"],
+    "rocky8": ["hypervkvpd.service", "hypervvssd.service", "hypervfcopyd.service"],
+    "centos7": ["xe-linux-distribution.service", "vmware-tools.service"],
+    "centos6": [],
+    "fedora": ["vboxservice.service"],
+    "oracle8": ["vmtoolsd.service"],
+    "alma9": ["prltoolsd.service"],
+    "sles15": ["vmtoolsd.service", "vgauthd.service"],
+    "sles12": ["vboxadd.service", "vboxadd-service.service"],
+    "opensuse": ["vmtoolsd.service"],
+    "arch": ["vmtoolsd.service", "vmware-vmblock-fuse.service"],
+    "alpine": [],
 }
+MORE = {"debian12": check_debian, "centos7": check_centos7, "centos6": check_centos6,
+        "alpine": check_alpine}
 
 
 def check_family(family):
@@ -83,12 +133,17 @@ def check_family(family):
             check(path in real, f"{family.name}: {path} changed and nothing was said")
     check_names(family, tree)
     check_initramfs(family, tree)
-    AGENTS[family.name](family, tree)
+    check_boot(family, tree)
+    check_masked(family, tree, MASKED[family.name])
+    MORE.get(family.name, lambda tree: None)(tree)
+    check([n["text"] for n in result["notes"] if n["warning"]] == [],
+          f"{family.name}: warnings {result['notes']}")
     again = phonylinux.morph(family, tree, "--nic", nic)
     check(again["changes"] == [], f"{family.name}: a second run wants {again['changes']}")
     check(phonylinux.snapshot(tree) == after, f"{family.name}: a second run changed something")
     print(f"{family.name}: {len(result['changes'])} changes", flush=True)
 
 
-for name in AGENTS:
-    check_family(FAMILIES[name])
+check(MASKED.keys() == FAMILIES.keys(), "every family is told of")
+for one in FAMILIES.values():
+    check_family(one)
