@@ -11,6 +11,8 @@
 struct guest {
     guestfs_h *g;
     int disks;
+    char **devices;    /* their names in the appliance; NULL: not asked yet */
+    bool looked_again; /* the disks held nothing when the appliance started */
     char console[CONSOLE_TAIL + 1]; /* what QEMU and the appliance said last */
     size_t console_length;
     struct {

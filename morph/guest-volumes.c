@@ -34,19 +34,50 @@ static void probe(struct guest *guest, struct volume *v)
     }
 }
 
+/* The appliance's disks, in the order of --disk; they stay the same as long as it runs. */
+static char **devices_of(struct guest *guest, struct error **err)
+{
+    if (!guest->devices)
+        guest->devices = guestfs_list_devices(guest->g);
+    if (!guest->devices)
+        guest_error(guest, err, "cannot list the guest's disks");
+    return guest->devices;
+}
+
+/* The disk and number of a partition that the appliance calls so.  Its name tells, which saves
+ * programs of the appliance: each takes a tenth of a second where it is emulated. */
+static void place_of(struct guest *guest, const char *partition, int *ret_disk, int *ret_number)
+{
+    _cleanup_free_ char *device = NULL;
+    struct source_name name;
+
+    *ret_disk = *ret_number = -1;
+    if (str_starts(partition, "/dev/sd") && source_name_parse(partition, &name)) {
+        *ret_disk = name.disk;
+        *ret_number = name.partition;
+        return;
+    }
+    device = guestfs_part_to_dev(guest->g, partition);
+    if (device) {
+        *ret_disk = guestfs_device_index(guest->g, device);
+        *ret_number = guestfs_part_to_partnum(guest->g, partition);
+    }
+}
+
 static int add_disk_volumes(struct guest *guest, struct volume_list *list, struct error **err)
 {
     _cleanup_strings_ char **partitions = guestfs_list_partitions(guest->g);
-    _cleanup_strings_ char **devices = guestfs_list_devices(guest->g);
+    char **devices = devices_of(guest, err);
     bool used[256] = {false};
 
-    if (!partitions || !devices)
-        return guest_error(guest, err, "cannot list the guest's disks");
+    if (!partitions)
+        return guest_error(guest, err, "cannot list the guest's partitions");
+    if (!devices)
+        return -EIO;
     for (char **p = partitions; *p; p++) {
-        _cleanup_free_ char *device = guestfs_part_to_dev(guest->g, *p);
-        int number = guestfs_part_to_partnum(guest->g, *p);
-        int disk = device ? guestfs_device_index(guest->g, device) : -1;
+        int disk, number;
 
+        place_of(guest, *p, &disk, &number);
         if (disk < 0 || number < 1)
             continue;
         if (disk < (int)sizeof(used))
@@ -66,14 +97,51 @@ static bool has_lvm(struct guest *guest)
     return guestfs_feature_available(guest->g, lvm) > 0;
 }
 
-/* Adds the logical volumes that the list does not have yet. */
-static void add_logical_volumes(struct guest *guest, struct volume_list *list)
+static bool has_type(const struct volume_list *list, const char *type)
 {
-    _cleanup_strings_ char **lvs = has_lvm(guest) ? guestfs_lvs(guest->g) : NULL;
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].type, type) == 0)
+            return true;
+    return false;
+}
 
+/* Adds the logical volumes that the list does not have yet. */
+static int add_logical_volumes(struct guest *guest, struct volume_list *list, struct error **err)
+{
+    _cleanup_strings_ char **lvs = NULL;
+
+    if (!has_type(list, "LVM2_member") || !has_lvm(guest))
+        return 0;
+    /* At its start the appliance looked for them, but then the disks may have held nothing. */
+    if (guest->looked_again && guestfs_lvm_scan(guest->g, 1) < 0)
+        return guest_error(guest, err, "cannot find the logical volumes of the disks");
+    lvs = guestfs_lvs(guest->g);
     for (char **d = lvs; d && *d; d++)
         if (!volume_find_device(list, *d))
             probe(guest, volume_add(list, *d, -1, 0));
+    return 0;
+}
+
+/* udev puts MD devices together as partitions appear; this waits for it and finds the rest. */
+static void assemble_md(struct guest *guest)
+{
+    char *words[] = {(char *)"mdadm -As --auto=yes --run >/dev/null 2>&1; udevadm settle", NULL};
+    _cleanup_free_ char *output = NULL;
+
+    output = guestfs_debug(guest->g, "sh", words);
+}
+
+static void add_md_devices(struct guest *guest, struct volume_list *list)
+{
+    _cleanup_strings_ char **md = NULL;
+
+    if (!has_type(list, "linux_raid_member"))
+        return;
+    if (guest->looked_again)
+        assemble_md(guest);
+    md = guestfs_list_md_devices(guest->g);
+    for (char **d = md; d && *d; d++)
+        probe(guest, volume_add(list, *d, -1, 0));
 }
 
 int guest_volumes(struct guest *guest, struct volume_list *ret_list, struct error **err)
@@ -82,15 +150,13 @@ int guest_volumes(struct guest *guest, struct volume_list *ret_list, struct erro
     int r = add_disk_volumes(guest, &list, err);
 
     if (r == 0) {
-        _cleanup_strings_ char **md = guestfs_list_md_devices(guest->g);
-
-        for (char **d = md; d && *d; d++)
-            probe(guest, volume_add(&list, *d, -1, 0));
-        add_logical_volumes(guest, &list);
-        *ret_list = list;
-        return 0;
+        add_md_devices(guest, &list);
+        r = add_logical_volumes(guest, &list, err);
     }
-    volume_list_done(&list);
+    if (r < 0)
+        volume_list_done(&list);
+    else
+        *ret_list = list;
     return r;
 }
 
@@ -105,8 +171,7 @@ int guest_add_opened(struct guest *guest, struct volume_list *list, const char *
         return 0;
     if (guestfs_lvm_scan(guest->g, 1) < 0)
         return guest_error(guest, err, "cannot find the logical volumes of an encrypted volume");
-    add_logical_volumes(guest, list);
-    return 0;
+    return add_logical_volumes(guest, list, err);
 }
 
 int guest_subvolumes(struct guest *guest, struct subvolume **ret_items, size_t *ret_count,
@@ -152,45 +217,16 @@ int guest_check_filesystem(struct guest *guest, const struct volume *volume, str
     return 0;
 }
 
-/* udev puts MD devices together as partitions appear; this waits for none and finds the rest. */
-static void assemble_md(struct guest *guest)
-{
-    char *words[] = {(char *)"mdadm -As --auto=yes --run >/dev/null 2>&1; udevadm settle", NULL};
-    _cleanup_free_ char *output = NULL;
-
-    output = guestfs_debug(guest->g, "sh", words);
-}
-
-static bool is_raid(const struct guest *guest, const char *device)
-{
-    _cleanup_free_ char *type = guestfs_vfs_type(guest->g, device);
-
-    return type && strcmp(type, "linux_raid_member") == 0;
-}
-
-static bool has_raid(struct guest *guest)
-{
-    _cleanup_strings_ char **partitions = guestfs_list_partitions(guest->g);
-    bool found = false;
-
-    for (char **p = partitions; p && *p && !found; p++)
-        found = is_raid(guest, *p);
-    return found;
-}
-
 int guest_look_again(struct guest *guest, struct error **err)
 {
-    _cleanup_strings_ char **devices = guestfs_list_devices(guest->g);
+    char **devices = devices_of(guest, err);
 
     if (!devices)
-        return guest_error(guest, err, "cannot list the guest's disks");
+        return -EIO;
+    guest->looked_again = true;
     for (char **d = devices; *d; d++)
         if (guestfs_blockdev_flushbufs(guest->g, *d) < 0 ||
             guestfs_blockdev_rereadpt(guest->g, *d) < 0)
             return guest_error(guest, err, "cannot read the partitions of the disks again");
-    if (has_raid(guest))
-        assemble_md(guest);
-    if (has_lvm(guest) && guestfs_lvm_scan(guest->g, 1) < 0)
-        return guest_error(guest, err, "cannot find the logical volumes of the disks");
     return 0;
 }
