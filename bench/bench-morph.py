@@ -3,7 +3,7 @@
 """Benchmark of slipway-morph against virt-v2v-in-place: ./run bench morph
 
 The test guest (Debian 12 as another platform left it), a fresh copy for every run, in turn:
-  own        slipway-morph, started warm: from the word "go" to its end, which is what a downtime has
+  own        slipway-morph, started warm: from the word "go" to its end, what a downtime has of it
   cold       slipway-morph, from nothing to its end
   rebuild    slipway-morph --rebuild always: the guest's own tool makes the initramfs (warm)
   replay     the same with the recipe of a rehearsal (warm)

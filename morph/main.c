@@ -10,6 +10,7 @@
 #include "morph/apply.h"
 #include "morph/guest.h"
 #include "morph/interrupt.h"
+#include "morph/keys.h"
 #include "morph/options.h"
 #include "morph/plan.h"
 #include "morph/recipe.h"
@@ -129,6 +130,20 @@ static int run(const struct options *o, struct report *report, struct facts *fac
     return r;
 }
 
+/* What the options name and was not read with them; an exit code. */
+static int check_files(const struct request *request)
+{
+    _cleanup_error_ struct error *err = NULL;
+    struct key_list keys;
+
+    if (keys_read(request->keys.items, request->keys.count, &keys, &err) < 0) {
+        fprintf(stderr, "slipway-morph: %s\n", error_text(err));
+        return EXIT_CODE_USAGE;
+    }
+    key_list_done(&keys);
+    return EXIT_CODE_OK;
+}
+
 int main(int argc, char **argv)
 {
     _cleanup_error_ struct error *err = NULL;
@@ -148,7 +163,9 @@ int main(int argc, char **argv)
     interrupt_watch();
     report_begin(&report, options.json, options.dry_run);
     facts.request = &options.request;
-    if (options.help) {
+    if (options.check) {
+        code = check_files(&options.request);
+    } else if (options.help) {
         fputs(options_help, stdout);
     } else if (options.version) {
         puts("slipway-morph " SLIPWAY_VERSION);

@@ -16,6 +16,7 @@ struct options {
     const char *accel;     /* "auto", "kvm" or "tcg"; static */
     const char *record; /* folder for the recipe of what is done; or NULL */
     const char *replay; /* folder with a recipe; or NULL */
+    bool check; /* only the options are looked at */
     bool dry_run;
     bool wait; /* start the appliance, then wait on standard input */
     bool json;

@@ -9,6 +9,7 @@ static const char *const kind_names[] = {
     [FIELD_INTEGER] = "a whole number",
     [FIELD_BOOL] = "true or false",
     [FIELD_OBJECT] = "an object",
+    [FIELD_ARRAY] = "an array",
 };
 
 static bool kind_fits(const json_t *value, enum field_kind kind)
@@ -22,6 +23,8 @@ static bool kind_fits(const json_t *value, enum field_kind kind)
         return json_is_boolean(value);
     case FIELD_OBJECT:
         return json_is_object(value);
+    case FIELD_ARRAY:
+        return json_is_array(value);
     }
     return false;
 }

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include "base/error.h"
 
-enum field_kind { FIELD_STRING, FIELD_INTEGER, FIELD_BOOL, FIELD_OBJECT };
+enum field_kind { FIELD_STRING, FIELD_INTEGER, FIELD_BOOL, FIELD_OBJECT, FIELD_ARRAY };
 
 struct field {
     const char *name;

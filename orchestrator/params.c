@@ -14,6 +14,7 @@ static const struct field migration_fields[] = {
     {"networks", FIELD_OBJECT, false},   {"shutdown_policy", FIELD_STRING, false},
     {"shutdown_timeout_s", FIELD_INTEGER, false},
     {"on_failure", FIELD_STRING, false}, {"morph", FIELD_BOOL, false},
+    {"morph_options", FIELD_ARRAY, false},
     {"instant", FIELD_BOOL, false},      {"accel", FIELD_STRING, false},
     {"connections", FIELD_INTEGER, false},
     {"boot_timeout_s", FIELD_INTEGER, false},
@@ -93,6 +94,38 @@ static int networks_check(const json_t *networks, struct error **err)
     return 0;
 }
 
+/* What slipwayd itself tells slipway-morph. */
+static bool is_ours(const char *name, size_t length)
+{
+    static const char *const ours[] = {"disk", "nic", "dry-run", "wait", "record", "replay", "json",
+                                       "accel", "check", "help", "version"};
+
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+        if (strlen(ours[i]) == length && memcmp(ours[i], name, length) == 0)
+            return true;
+    return false;
+}
+
+/* The rest is told by slipway-morph itself, which knows its options. */
+static int morph_options_check(const json_t *options, struct error **err)
+{
+    json_t *option;
+    size_t i;
+
+    json_array_foreach((json_t *)options, i, option) {
+        const char *text = json_string_value(option);
+        size_t length = text && str_starts(text, "--") ? strcspn(text + 2, "=") : 0;
+
+        if (length == 0)
+            return error_set(err, EINVAL, "morph_options must hold options of slipway-morph, each "
+                             "a string such as \"--dhcp\" or \"--key=/root/web.key\"");
+        if (is_ours(text + 2, length))
+            return error_set(err, EINVAL, "morph_options cannot hold '%s': slipwayd gives that "
+                             "option itself", text);
+    }
+    return 0;
+}
+
 static int values_check(const json_t *body, struct error **err)
 {
     static const char *const policies[] = {"wait", "force", "fail", NULL};
@@ -113,6 +146,8 @@ static int values_check(const json_t *body, struct error **err)
         r = range_check(body, "connections", 1, 16, err);
     if (r == 0)
         r = networks_check(json_object_get(body, "networks"), err);
+    if (r == 0)
+        r = morph_options_check(json_object_get(body, "morph_options"), err);
     if (r == 0 && pool[0] != '/')
         r = error_set(err, EINVAL, "pool '%s' must be an absolute path", pool);
     if (r == 0 && !*field_string(body, "vm", ""))

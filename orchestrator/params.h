@@ -15,6 +15,7 @@ int name_check(const char *what, const char *name, struct error **err);
  * Checks the body of POST /v1/migrations and completes it with the defaults:
  *   {source, vm, name, pool, networks: {SRC: DST}, shutdown_policy: "wait"|"force"|"fail",
  *    shutdown_timeout_s, on_failure: "restart"|"keep", morph: bool, instant: bool,
+ *    morph_options?: ["--OPTION[=VALUE]"],
  *    accel: "auto"|"kvm"|"tcg",
  *    connections, boot_timeout_s, uuid?}
  * *ret_params is a new object.

@@ -26,6 +26,7 @@
 #define DROP_TIMEOUT_NS (30 * NS_PER_S)
 #define MORPH_REFUSED 20 /* nothing was changed */
 #define WARM_TIMEOUT_NS (60 * NS_PER_S)
+#define CHECK_TIMEOUT_NS (30 * NS_PER_S)
 
 /* A slipway-morph that was started; its output is in files of the store, which outlive us. */
 struct morpher {
@@ -66,7 +67,9 @@ static char **morph_argv(struct run *run, bool warm)
     _cleanup_free_ char *recipe = str_format("%s/recipe", store); /* of a rehearsal */
     json_t *disks = json_object_get(job->description, "disks"), *item;
     json_t *nics = json_object_get(job->description, "nics");
-    char **argv = mem_new(8 + 2 * (json_array_size(disks) + json_array_size(nics)), sizeof(*argv));
+    json_t *options = json_object_get(job->params, "morph_options");
+    char **argv = mem_new(8 + 2 * (json_array_size(disks) + json_array_size(nics)) +
+                              json_array_size(options), sizeof(*argv));
     size_t i, n = 0;
 
     argv[n++] = str_dup(run->daemon->options->morph);
@@ -90,6 +93,8 @@ static char **morph_argv(struct run *run, bool warm)
         argv[n++] = str_dup("--nic");
         argv[n++] = str_dup(field_string(item, "mac", ""));
     }
+    json_array_foreach(options, i, item)
+        argv[n++] = str_dup(json_string_value(item));
     return argv;
 }
 
@@ -98,6 +103,25 @@ static void argv_free(char **argv)
     for (char **a = argv; *a; a++)
         free(*a);
     free(argv);
+}
+
+int morph_check_options(const struct daemon *d, const struct job *job, struct error **err)
+{
+    json_t *options = json_object_get(job->params, "morph_options"), *item;
+    char **argv = mem_new(3 + json_array_size(options), sizeof(*argv));
+    _cleanup_error_ struct error *failure = NULL;
+    size_t i, n = 0;
+    int r = 0;
+
+    argv[n++] = str_dup(d->options->morph);
+    argv[n++] = str_dup("--check");
+    json_array_foreach(options, i, item)
+        argv[n++] = str_dup(json_string_value(item));
+    if (json_array_size(options) > 0)
+        r = proc_run(argv, CHECK_TIMEOUT_NS, NULL, &failure);
+    argv_free(argv);
+    return r < 0 ? error_set(err, EINVAL, "the options for the change of the guest are refused: %s",
+                             error_text(failure)) : 0;
 }
 
 /* The last line of the log, for the sentence. */

@@ -78,6 +78,8 @@ int preflight(struct daemon *d, struct job *job, struct error **err)
 
     if (r == 0)
         r = targets_check(d, job, err);
+    if (r == 0 && field_bool(job->params, "morph", true))
+        r = morph_check_options(d, job, err);
     return r == 0 ? node_ready(d, job, err) : r;
 }
 

@@ -81,6 +81,9 @@ step_fn step_morph;
  */
 int morph_warm(struct run *run, struct error **err);
 
+/* Asks slipway-morph whether it would take the migration's options: EINVAL with its sentence. */
+int morph_check_options(const struct daemon *d, const struct job *job, struct error **err);
+
 /* Ends one that waits or works; fine without one. */
 void morph_cool(struct run *run);
 

@@ -51,6 +51,7 @@ static const char help[] =
     "  --on-failure WHAT         a cutover that fails before the flip: restart the source\n"
     "                            (default) or keep it off\n"
     "  --no-morph                do not change the guest\n"
+    "  --morph-option OPTION     of slipway-morph(8), such as dhcp or key=FILE; may be repeated\n"
     "  --accel ACCEL             kvm, tcg or auto (default)\n"
     "  --connections N           NBD connections per disk, 1 to 16\n"
     "  --boot-timeout S          how many seconds the VM has to come up (default 600)\n"

@@ -12,7 +12,7 @@
 enum migrate_key {
     KEY_NAME = KEY_OWN, KEY_POOL, KEY_MAP_NETWORK, KEY_SHUTDOWN_POLICY, KEY_SHUTDOWN_TIMEOUT,
     KEY_ON_FAILURE, KEY_NO_MORPH, KEY_ACCEL, KEY_CONNECTIONS, KEY_BOOT_TIMEOUT, KEY_UUID,
-    KEY_INSTANT
+    KEY_INSTANT, KEY_MORPH_OPTION
 };
 
 static const struct option migrate_options[] = {
@@ -25,6 +25,7 @@ static const struct option migrate_options[] = {
     {"shutdown-timeout", required_argument, NULL, KEY_SHUTDOWN_TIMEOUT},
     {"on-failure", required_argument, NULL, KEY_ON_FAILURE},
     {"no-morph", no_argument, NULL, KEY_NO_MORPH},
+    {"morph-option", required_argument, NULL, KEY_MORPH_OPTION},
     {"instant", no_argument, NULL, KEY_INSTANT},
     {"accel", required_argument, NULL, KEY_ACCEL},
     {"connections", required_argument, NULL, KEY_CONNECTIONS},
@@ -66,6 +67,21 @@ static int map_network(const struct cli_common *common, json_t *body)
     return -1;
 }
 
+/* "dhcp" or "key=FILE", with or without the hyphens. */
+static int add_morph_option(json_t *body)
+{
+    json_t *options = json_object_get(body, "morph_options");
+    _cleanup_free_ char *option =
+        str_format("%s%s", str_starts(optarg, "--") ? "" : "--", optarg);
+
+    if (!options) {
+        options = json_array();
+        json_object_set_new(body, "morph_options", options);
+    }
+    json_array_append_new(options, json_string(option));
+    return -1;
+}
+
 static int migrate_take(struct cli_common *common, json_t *body, int key)
 {
     switch (key) {
@@ -92,6 +108,8 @@ static int migrate_take(struct cli_common *common, json_t *body, int key)
     case KEY_INSTANT:
         json_object_set_new(body, "instant", json_true());
         return -1;
+    case KEY_MORPH_OPTION:
+        return add_morph_option(body);
     case KEY_NO_MORPH:
         json_object_set_new(body, "morph", json_false());
         return -1;

@@ -66,7 +66,7 @@ _slipway() {
         *:vm) words="$common $(_slipway_names source list)" ;;
         *:migrate)
             words="$common --follow --detach --name --pool --map-network --shutdown-policy
-                   --shutdown-timeout --on-failure --no-morph --instant --accel --connections --boot-timeout --uuid" ;;
+                   --shutdown-timeout --on-failure --no-morph --morph-option --instant --accel --connections --boot-timeout --uuid" ;;
         *:cutover) words="$common --follow --detach --instant $(_slipway_names status)" ;;
         *:sync | *:cancel) words="$common --follow --detach $(_slipway_names status)" ;;
         *:diff) words="$common --state --disk --extents --fast --files $(_slipway_names status)" ;;

@@ -22,6 +22,11 @@ cli_program = build / "orchestrator" / "slipway"
 
 MORPH = """#!/bin/bash
 # A morph that leaves a line in the draft.
+if [ "$1" = --check ]; then
+    case "$*" in *--no-such*) echo 'fake: unknown option' >&2; exit 2 ;; esac
+    exit 0
+fi
+arguments=$*
 while [ $# -gt 0 ]; do
     if [ "$1" = --disk ]; then uri=$2; shift; fi
     if [ "$1" = --wait ]; then wait=1; fi
@@ -31,6 +36,7 @@ store=${uri#*socket=}
 store=${store%/nbd.sock}
 top=$store/../../..
 cp "$top/src/web/power" "$top/power-when-morph-began"
+printf '%s\n' "$arguments" > "$top/morph-arguments"
 if [ -n "${wait:-}" ]; then
     if [ -f "$top/no-warm-morph" ]; then exit 20; fi
     echo '{"phase": "wait", "state": "begin"}' >&2

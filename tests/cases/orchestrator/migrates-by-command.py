@@ -14,7 +14,8 @@ p.start()
 p.cli("source", "add", "src", f"test://{p.source}")
 check("src" in p.cli("source", "list"), "the source is listed")
 check("web" in p.cli("vm", "list", "src"), "the VM is listed")
-p.cli("migrate", "src/web", "--follow")
+p.cli("migrate", "src/web", "--morph-option", "dhcp", "--morph-option", "--key=/a/key",
+      "--follow")
 job = json.loads(p.cli("status", "web", "--json"))
 check(job["state"] == "mirrored" and job["generation"] == 0, "the first generation is there")
 for number in (1, 2):
@@ -23,6 +24,7 @@ for number in (1, 2):
 p.guest_writes("last words")
 check("done" in p.cli("cutover", "web", "--follow"), "cutover says that it is done")
 check(p.target() == "start\ndelta 1\ndelta 2\nlast words\nMORPHED\n", "every byte has arrived")
+check("--dhcp --key=/a/key" in (p.folder / "morph-arguments").read_text(), "options are passed")
 check((p.node / "web.state").read_text() == "running", "the VM runs on the node")
 check((p.vm / "power").read_text() == "off", "the source is off")
 check(p.leftovers() == [], "nothing is left on the source")
