@@ -181,8 +181,7 @@ struct edit *plan_append(struct plan *plan, const char *change, const char *path
     struct edit *e = plan_edit(plan, EDIT_APPEND, change, path, data, length, what, why);
 
     e->offset = old_length;
-    sha256_hex(old, old_length, NULL, 0, e->before);
-    sha256_hex(old, old_length, data, length, e->after);
+    sha256_hex_both(old, old_length, data, length, e->before, e->after);
     return e;
 }
 
