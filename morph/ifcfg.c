@@ -86,10 +86,20 @@ static struct word redhat_device(const char *file, const char *text)
     return device;
 }
 
+/* The bond, bridge or team it is a member of; empty when of none. */
+static struct word redhat_upper(const char *text)
+{
+    static const char *const keys[] = {"MASTER",      "TEAM_MASTER", "BRIDGE",
+                                       "MASTER_UUID", "BRIDGE_UUID", "TEAM_MASTER_UUID"};
+    struct word upper = {text, 0};
+
+    for (size_t i = 0; i < ARRAY_SIZE(keys) && upper.length == 0; i++)
+        upper = shellvar_get(text, keys[i]);
+    return upper;
+}
+
 static void read_redhat(struct netconfig *config, const char *file, const char *text)
 {
-    static const char *const uppers[] = {"MASTER",      "TEAM_MASTER", "BRIDGE",
-                                         "MASTER_UUID", "BRIDGE_UUID", "TEAM_MASTER_UUID"};
     struct word device = redhat_device(file, text), mac = shellvar_get(text, "HWADDR");
     struct word uuid = shellvar_get(text, "UUID");
     struct netname *n = netconfig_entry(config, device);
@@ -103,11 +113,12 @@ static void read_redhat(struct netconfig *config, const char *file, const char *
     /* eth0.5 gave the entry of eth0, which has a file of its own. */
     if (memchr(device.at, '.', device.length))
         return;
-    n->kind = vlan ? NET_VLAN : redhat_kind(text, n->kind);
+    if (device.length > 0)
+        n->kind = vlan ? NET_VLAN : redhat_kind(text, n->kind);
     if (uuid.length == 36)
         memcpy(n->uuid, uuid.at, uuid.length);
-    for (size_t i = 0; i < ARRAY_SIZE(uppers) && !n->upper[0]; i++)
-        set_upper(config, n, shellvar_get(text, uppers[i]));
+    if (!n->upper[0])
+        set_upper(config, n, redhat_upper(text));
     netname_set_mac(config, n, mac);
 }
 
@@ -241,6 +252,15 @@ static void add_hwaddr(const struct netwish *wish, const char *text, struct word
     netedit_what(edit, "%.*s is the card with MAC %s", (int)device.length, device.at, mac);
 }
 
+static bool redhat_to_dhcp(const struct netwish *wish, const char *text, struct word device)
+{
+    enum netkind kind = redhat_kind(text, NET_CARD);
+
+    return (kind == NET_CARD || kind == NET_BRIDGE) && !is_yes(shellvar_get(text, "VLAN")) &&
+           redhat_upper(text).length == 0 && !memchr(device.at, '.', device.length) &&
+           netwish_dhcp(wish, device) && has_fixed(text, redhat_fixed, ARRAY_SIZE(redhat_fixed));
+}
+
 static void rewrite_redhat(const struct netwish *wish, const char *file, const char *text,
                            struct netedit *edit)
 {
@@ -262,9 +282,7 @@ static void rewrite_redhat(const struct netwish *wish, const char *file, const c
     } else if (card.length < device.length && netwish_dhcp(wish, card) &&
                !word_is(shellvar_get(text, "ONPARENT"), "no")) {
         alias_off(text, device, edit);
-    } else if (card.length == device.length && !memchr(device.at, '.', device.length) &&
-               netwish_dhcp(wish, device) &&
-               has_fixed(text, redhat_fixed, ARRAY_SIZE(redhat_fixed))) {
+    } else if (card.length == device.length && redhat_to_dhcp(wish, text, device)) {
         redhat_dhcp(text, device, edit);
     } else if (edit->what.length > 0) {
         buffer_add_text(&edit->out, text);

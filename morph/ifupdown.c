@@ -51,15 +51,22 @@ bool interfaces_next_source(const char **text, char **ret_pattern)
     return false;
 }
 
-static void read_option(struct netconfig *config, struct netname *n, struct word key,
-                        struct word value)
+/* Options that name the cards an interface is made of. */
+static bool names_members(struct word key)
 {
     static const char *const members[] = {"bridge_ports", "bridge-ports", "bond-slaves",
                                           "bond_slaves",  "slaves",       "team-ports"};
+
+    return word_is_any(key, members, ARRAY_SIZE(members));
+}
+
+static void read_option(struct netconfig *config, struct netname *n, struct word key,
+                        struct word value)
+{
     static const char *const raw[] = {"vlan-raw-device", "vlan_raw_device"};
     const char *at = value.at, *end = at + value.length;
 
-    if (word_is_any(key, members, ARRAY_SIZE(members))) {
+    if (names_members(key)) {
         n->kind = NET_BRIDGE;
         netconfig_members(config, n, value);
     } else if (word_is_any(key, raw, ARRAY_SIZE(raw))) {
@@ -102,8 +109,9 @@ static void read_text(struct netconfig *config, const char *file, const char *te
 struct stanza {
     struct netedit *edit;
     const struct netwish *wish;
-    enum { STANZA_KEEP, STANZA_DHCP, STANZA_DROP } doing;
+    enum stanza_fate { STANZA_KEEP, STANZA_DHCP, STANZA_DROP } doing;
     struct word name, family;
+    const char *rest;     /* the text behind this line */
     bool continued;       /* the line before ended in a backslash */
     bool line_dropped;    /* and was made a comment */
     struct buffer served; /* "ens192/inet " of what has DHCP already */
@@ -120,6 +128,44 @@ static bool served(struct stanza *s)
     return false;
 }
 
+/* Does the stanza that goes on in `text` make the interface part of something, or name what it is
+ * made of? */
+static bool has_members(const char *text)
+{
+    struct word line;
+    const char *rest;
+
+    while (line_next(&text, &line)) {
+        struct word key = line_words(line, &rest);
+
+        if (word_is(key, "iface"))
+            return false;
+        if (names_members(key) || word_is(key, "bond-master") || word_is(key, "bond_master") ||
+            word_is(key, "vlan-raw-device") || word_is(key, "vlan_raw_device"))
+            return true;
+    }
+    return false;
+}
+
+static enum stanza_fate what_to_do(struct stanza *s, struct word method)
+{
+    const char *colon = memchr(s->name.at, ':', s->name.length);
+    struct word card = {s->name.at, colon ? (size_t)(colon - s->name.at) : s->name.length};
+    bool again;
+
+    if (word_is(method, "dhcp") || word_is(method, "auto"))
+        served(s);
+    if (!word_is(method, "static") || !netwish_dhcp(s->wish, card) ||
+        (!word_is(s->family, "inet") && !word_is(s->family, "inet6")))
+        return STANZA_KEEP;
+    again = colon || served(s);
+    if (again && has_members(s->rest)) {
+        netedit_warn(s->edit, "a further fixed address of %.*s stays", (int)card.length, card.at);
+        return STANZA_KEEP;
+    }
+    return again ? STANZA_DROP : STANZA_DHCP;
+}
+
 /* "iface NAME inet static": what becomes of the stanza it begins. */
 static void begin_iface(struct stanza *s, struct word line, const char *rest)
 {
@@ -129,17 +175,7 @@ static void begin_iface(struct stanza *s, struct word line, const char *rest)
     s->name = word_next(&rest, end);
     s->family = word_next(&rest, end);
     method = word_next(&rest, end);
-    s->doing = STANZA_KEEP;
-    if (word_is(method, "static") && memchr(s->name.at, ':', s->name.length)) {
-        struct word card = {s->name.at,
-                            (size_t)((char *)memchr(s->name.at, ':', s->name.length) - s->name.at)};
-
-        s->doing = netwish_dhcp(s->wish, card) ? STANZA_DROP : STANZA_KEEP;
-    } else if (word_is(method, "static") && netwish_dhcp(s->wish, s->name)) {
-        s->doing = served(s) ? STANZA_DROP : STANZA_DHCP;
-    } else if (word_is(method, "dhcp")) {
-        served(s);
-    }
+    s->doing = what_to_do(s, method);
     if (s->doing == STANZA_DHCP)
         netedit_replace(s->edit, line, method, word_is(s->family, "inet6") ? "auto" : "dhcp");
     else if (s->doing == STANZA_DROP)
@@ -190,6 +226,7 @@ static void rewrite_text(const struct netwish *wish, const char *file, const cha
     struct word line;
 
     while (wish->dhcp && line_next(&text, &line)) {
+        s.rest = text;
         rewrite_line(&s, line);
         s.continued = line.length > 0 && line.at[line.length - 1] == '\\';
     }

@@ -6,6 +6,7 @@
 #include "base/align.h"
 #include "base/str.h"
 #include "morph/change.h"
+#include "morph/netpins.h"
 #include "morph/windows.h"
 
 int inspect_is_root(const struct tree *tree)
@@ -123,11 +124,7 @@ bool facts_is_windows(const struct facts *facts)
 
 void facts_done(struct facts *facts)
 {
-    for (size_t i = 0; i < facts->pin_count; i++) {
-        free(facts->pins[i].name);
-        free(facts->pins[i].settings);
-    }
-    free(facts->pins);
+    netpins_forget(facts);
     free(facts->wanted_kernel);
     windows_free(facts->windows);
     facts_forget_kernels(facts);

@@ -12,6 +12,7 @@
 #include "base/align.h"
 #include "base/str.h"
 #include "morph/change.h"
+#include "morph/inifile.h"
 #include "morph/link.h"
 #include "morph/netfiles.h"
 #include "morph/netpins.h"
@@ -73,61 +74,18 @@ static enum naming naming_of(const struct facts *facts)
     return NAMING_LINK;
 }
 
-/* Lines of [Link] that do not name: only the first .link file that fits a card counts, and that
- * will be ours. */
-static void take_settings(struct pin *pin, const char *text)
+/* Only the first .link file that fits a card counts, and that will be ours: it takes over what the
+ * guest's first one sets beside the name. */
+static void take_settings(const struct netwish *wish, struct pin *pin, const struct netfiles *files)
 {
-    _cleanup_buffer_ struct buffer settings = {0};
-    struct word line, section = WORD("");
+    for (size_t i = 0; i < files->count && !pin->settings; i++) {
+        const struct netfile *f = &files->items[i];
+        _cleanup_netedit_ struct netedit edit = {0};
 
-    while (line_next(&text, &line)) {
-        struct word w = word_trim(line);
-
-        if (w.length > 0 && *w.at == '[')
-            section = w;
-        if (!word_is(section, "[Link]") || w.length == 0 || strchr("[#;", *w.at) ||
-            strncmp(w.at, "Name", 4) == 0 || strncmp(w.at, "Description", 11) == 0 ||
-            strncmp(w.at, "MACAddress", 10) == 0 || strncmp(w.at, "AlternativeName", 15) == 0)
+        if (f->style != &netstyle_link || str_starts(netfile_name(f), LINK_PREFIX))
             continue;
-        buffer_printf(&settings, "%.*s\n", (int)w.length, w.at);
-    }
-    if (settings.length > 0)
-        pin->settings = buffer_steal(&settings);
-}
-
-/* The value of "Key" in [Match] or [Link] equals text, ignoring case. */
-static bool link_says(const char *text, const char *key, const char *value)
-{
-    struct word line;
-    size_t n = strlen(key);
-
-    while (line_next(&text, &line)) {
-        struct word w = word_trim(line);
-
-        if (w.length > n && strncmp(w.at, key, n) == 0 && w.at[n] == '=' &&
-            w.length - n - 1 == strlen(value) &&
-            strncasecmp(w.at + n + 1, value, strlen(value)) == 0)
-            return true;
-    }
-    return false;
-}
-
-static void find_settings(struct facts *facts, const struct netfiles *files)
-{
-    for (size_t p = 0; p < facts->pin_count; p++) {
-        struct pin *pin = &facts->pins[p];
-
-        for (size_t i = 0; i < files->count && !pin->settings; i++) {
-            const struct netfile *f = &files->items[i];
-
-            if (f->style != &netstyle_link || str_starts(netfile_name(f), LINK_PREFIX))
-                continue;
-            if (link_says(f->text, "Name", pin->name) ||
-                link_says(f->text, "OriginalName", pin->name) ||
-                link_says(f->text, "MACAddress", pin->mac) ||
-                link_says(f->text, "PermanentMACAddress", pin->mac))
-                take_settings(pin, f->text);
-        }
+        f->style->rewrite(wish, netfile_name(f), f->text, &edit);
+        pin->settings = link_settings(edit.out.data ? edit.out.data : f->text, pin);
     }
 }
 
@@ -167,13 +125,14 @@ static void drop_old_links(struct facts *facts, struct plan *plan, const struct 
 
             wanted |= strcmp(file, netfile_name(f)) == 0;
         }
-        for (size_t p = 0; !wanted && p < facts->pin_count; p++)
-            if (link_says(f->text, "MACAddress", facts->pins[p].mac)) {
-                plan_edit(plan, EDIT_DELETE, "network", f->path, NULL, 0,
-                          str_format("%s no longer gets this name", facts->pins[p].mac),
-                          str_dup("the card has another name now"));
-                break;
-            }
+        for (size_t p = 0; !wanted && p < facts->pin_count; p++) {
+            if (!word_is(inifile_get(f->text, "Match.MACAddress"), facts->pins[p].mac))
+                continue;
+            plan_edit(plan, EDIT_DELETE, "network", f->path, NULL, 0,
+                      str_format("%s no longer gets this name", facts->pins[p].mac),
+                      str_dup("the card has another name now"));
+            break;
+        }
     }
 }
 
@@ -274,9 +233,10 @@ static int propose(struct facts *facts, struct plan *plan, const struct netfiles
 
     netfiles_tell(files, facts->request, config);
     netpins_decide(facts, plan, config);
-    find_settings(facts, files);
     wish.pins = facts->pins;
     wish.pin_count = facts->pin_count;
+    for (size_t i = 0; i < facts->pin_count; i++)
+        take_settings(&wish, &facts->pins[i], files);
     wish.rules = naming == NAMING_RULES;
     wish.hwaddr = naming == NAMING_HWADDR;
     wish.table = naming == NAMING_MACTAB && !kernel_names_fit(facts);

@@ -148,7 +148,7 @@ struct netname *netconfig_by_mac(struct netconfig *config, struct word mac)
 {
     struct netname n = {.kind = NET_LABEL};
 
-    if (!mac_parse(mac.at, mac.length, n.mac) || config->count == NETNAMES_MAX)
+    if ((mac.length > 0 && !mac_parse(mac.at, mac.length, n.mac)) || config->count == NETNAMES_MAX)
         return NULL;
     config->items[config->count] = n;
     return &config->items[config->count++];

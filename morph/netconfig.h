@@ -74,8 +74,8 @@ struct netname *netconfig_entry(struct netconfig *config, struct word name);
  * the VM.  True when it is there afterwards, false also when it is no MAC address. */
 bool netname_set_mac(const struct netconfig *config, struct netname *n, struct word mac);
 
-/* Records that a file is for the card with this MAC address, whatever its name; the entry has no
- * name.  NULL when it is no MAC address. */
+/* Records that a file is for the card with this MAC address (empty: for one that is told by other
+ * means), whatever its name; the entry has no name.  NULL when it is no MAC address. */
 struct netname *netconfig_by_mac(struct netconfig *config, struct word mac);
 
 /* The entry for exactly this name, or NULL. */

@@ -128,10 +128,22 @@ static void pair_rest(struct facts *facts, struct plan *plan, const struct netco
     }
 }
 
+void netpins_forget(struct facts *facts)
+{
+    for (size_t i = 0; i < facts->pin_count; i++) {
+        free(facts->pins[i].name);
+        free(facts->pins[i].settings);
+    }
+    free(facts->pins);
+    facts->pins = NULL;
+    facts->pin_count = 0;
+}
+
 void netpins_decide(struct facts *facts, struct plan *plan, const struct netconfig *config)
 {
     const struct request *q = facts->request;
 
+    netpins_forget(facts);
     if (q->nic_count == 0 && free_names(facts, config) > 0)
         plan_warn(plan, "network",
                   "the guest configures '%s', but no --nic was given: its name may change and its "

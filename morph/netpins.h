@@ -9,7 +9,10 @@
 #include "morph/netconfig.h"
 #include "morph/plan.h"
 
-/* Fills facts->pins; what was guessed goes into the plan as warnings. */
+/* Leaves facts->pins empty. */
+void netpins_forget(struct facts *facts);
+
+/* Fills facts->pins anew; what was guessed goes into the plan as warnings. */
 void netpins_decide(struct facts *facts, struct plan *plan, const struct netconfig *config);
 
 /* Warns when eth0, eth1 ... are to be other cards than the kernel will call so at first: a system

@@ -15,6 +15,7 @@
 #define PIECES_MAX 512
 #define DEFINITIONS_MAX 512
 #define MEMBERS_MAX 64
+#define KEYS_MAX 64
 
 /* text[from, to) becomes `text`. */
 struct piece {
@@ -190,11 +191,13 @@ static void read_definition(struct document *d, struct definition *def, void *co
 {
     struct netconfig *config = context;
     struct word mac = scalar(get(d, get(d, def->body, "match").value, "macaddress").value);
-    struct netname *n = def->name.length > 0 && !memchr(def->name.at, '.', def->name.length)
-                            ? netconfig_entry(config, def->name)
-                            : netconfig_by_mac(config, mac);
+    struct netname *n = NULL;
 
-    if (!n || def->name.length == 0)
+    if (def->name.length == 0 && def->kind == NET_CARD)
+        netconfig_by_mac(config, mac);
+    else if (!memchr(def->name.at, '.', def->name.length))
+        n = netconfig_entry(config, def->name);
+    if (!n)
         return;
     if (def->kind != NET_CARD)
         n->kind = def->kind;
@@ -454,10 +457,27 @@ static void rewrite_dhcp(struct document *d, struct definition *def, struct rewr
     netedit_what(rw->edit, "'%.*s' gets its address by DHCP", (int)def->id.length, def->id.at);
 }
 
+/* A key that is there twice: which one counts is not for us to say. */
+static bool has_twins(struct document *d, const yaml_node_t *mapping)
+{
+    size_t count = pair_count(mapping);
+
+    for (size_t i = 0; i < count && count <= KEYS_MAX; i++)
+        for (size_t n = 0; n < i; n++) {
+            struct word a = scalar(pair_at(d, mapping, i).key);
+            struct word b = scalar(pair_at(d, mapping, n).key);
+
+            if (a.length == b.length && memcmp(a.at, b.at, a.length) == 0)
+                return true;
+        }
+    return count > KEYS_MAX;
+}
+
 static void rewrite_definition(struct document *d, struct definition *def, void *context)
 {
     yaml_node_t *match = get(d, def->body, "match").value;
 
+    d->odd |= has_twins(d, def->body) || has_twins(d, match);
     rewrite_driver(d, def, match, context);
     rewrite_mac(d, def, match, context);
     rewrite_dhcp(d, def, context);

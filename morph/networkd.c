@@ -92,18 +92,37 @@ static bool is_hardware(const struct iniline *l)
            (iniline_is(l, "Match.Driver") && netwish_is_source_driver(l->value));
 }
 
+/* How much of a card its file tells without hardware. */
+struct told {
+    bool one; /* a name, or one MAC address */
+    bool mac; /* a list of MAC addresses at least */
+};
+
+static struct told told_by(const char *text)
+{
+    struct word name = inifile_get(text, "Match.Name");
+    struct word mac = inifile_get(text, "Match.MACAddress");
+    char parsed[18];
+
+    if (mac.length == 0)
+        mac = inifile_get(text, "Match.PermanentMACAddress");
+    return (struct told){.one = mac_parse(mac.at, mac.length, parsed) ||
+                                netname_is_valid(name.at, name.length),
+                         .mac = mac.length > 0};
+}
+
 /* Matches by the source's driver mean all cards; those by its bus mean one of them. */
-static void rewrite_hardware(const struct netwish *wish, const struct iniline *l, bool identified,
+static void rewrite_hardware(const struct netwish *wish, const struct iniline *l, struct told *told,
                              struct netedit *edit)
 {
-    bool one = wish->nic_count == 1 || iniline_is(l, "Match.Driver");
+    bool driver = iniline_is(l, "Match.Driver");
 
-    if (identified) {
+    if (told->one || (told->mac && driver)) {
         netedit_comment(edit, l->line);
         netedit_what(edit, "it no longer asks for %.*s", (int)l->value.length, l->value.at);
         return;
     }
-    if (wish->nic_count == 0 || !one) {
+    if (wish->nic_count == 0 || told->mac || (wish->nic_count > 1 && !driver)) {
         netedit_keep(edit, l->line);
         netedit_warn(edit,
                      "it asks for '%.*s', which no card may be any more; give it the card's "
@@ -116,24 +135,15 @@ static void rewrite_hardware(const struct netwish *wish, const struct iniline *l
         buffer_printf(&edit->out, "%s%s", i ? " " : "", wish->nics[i].mac);
     buffer_add_text(&edit->out, "\n");
     netedit_what(edit, "it goes by MAC address instead of %.*s", (int)l->value.length, l->value.at);
-}
-
-/* The name alone, or the MAC address alone, tells the card. */
-static bool is_identified(const char *text)
-{
-    struct word name = inifile_get(text, "Match.Name");
-
-    return inifile_get(text, "Match.MACAddress").length > 0 ||
-           inifile_get(text, "Match.PermanentMACAddress").length > 0 ||
-           netname_is_valid(name.at, name.length);
+    *told = (struct told){.one = wish->nic_count == 1, .mac = true};
 }
 
 /* What a file with [Match] needs whether it is a .network or a .link; false: nothing. */
-static bool rewrite_match(const struct netwish *wish, const struct iniline *l, bool identified,
+static bool rewrite_match(const struct netwish *wish, const struct iniline *l, struct told *told,
                           const char *mac, struct netedit *edit)
 {
     if (is_hardware(l)) {
-        rewrite_hardware(wish, l, identified, edit);
+        rewrite_hardware(wish, l, told, edit);
         return true;
     }
     if (!mac || !(iniline_is(l, "Match.MACAddress") || iniline_is(l, "Match.PermanentMACAddress")))
@@ -148,14 +158,14 @@ static void rewrite_link(const struct netwish *wish, const char *file, const cha
 {
     struct word old = inifile_get(text, "Match.MACAddress");
     struct iniline l = {.section = {text, 0}};
-    bool identified = is_identified(text);
+    struct told told = told_by(text);
     const char *mac;
 
     if (old.length == 0)
         old = inifile_get(text, "Match.PermanentMACAddress");
     mac = netwish_mac(wish, inifile_get(text, "Link.Name"), old);
     while (inifile_next(&text, &l))
-        if (!rewrite_match(wish, &l, identified, mac, edit))
+        if (!rewrite_match(wish, &l, &told, mac, edit))
             netedit_keep(edit, l.line);
 }
 
@@ -225,13 +235,14 @@ static void rewrite_network(const struct netwish *wish, const char *file, const 
                             struct netedit *edit)
 {
     struct iniline l = {.section = {text, 0}};
-    bool identified = is_identified(text), dhcp = to_dhcp(wish, text);
+    struct told told = told_by(text);
+    bool dhcp = to_dhcp(wish, text);
     bool dropping = false, added = false;
     const char *mac =
         netwish_mac(wish, inifile_get(text, "Match.Name"), inifile_get(text, "Match.MACAddress"));
 
     while (inifile_next(&text, &l)) {
-        if (rewrite_match(wish, &l, identified, mac, edit))
+        if (rewrite_match(wish, &l, &told, mac, edit))
             continue;
         if (dhcp)
             rewrite_dhcp(&l, text, &dropping, &added, edit);

@@ -194,6 +194,15 @@ static bool is_ruled(const struct netwish *wish, const struct pin *pin)
     return n && n->rule && strcmp(n->mac, pin->mac) == 0;
 }
 
+/* The last rule may lack its newline, or go on in a line that is not there. */
+static void end_rule(struct buffer *out)
+{
+    if (out->length > 0 && out->data[out->length - 1] != '\n')
+        buffer_add_text(out, "\n");
+    if (out->length > 1 && out->data[out->length - 2] == '\\')
+        buffer_add_text(out, "\n");
+}
+
 static void add_rules(const struct netwish *wish, struct netedit *edit)
 {
     for (size_t i = 0; i < wish->pin_count; i++) {
@@ -201,14 +210,29 @@ static void add_rules(const struct netwish *wish, struct netedit *edit)
 
         if (is_ruled(wish, pin))
             continue;
-        if (edit->out.length > 0 && edit->out.data[edit->out.length - 1] != '\n')
-            buffer_add_text(&edit->out, "\n");
+        end_rule(&edit->out);
         buffer_printf(&edit->out,
                       "SUBSYSTEM==\"net\", ACTION==\"add\", DRIVERS==\"?*\", "
                       "ATTR{address}==\"%s\", ATTR{type}==\"1\", NAME=\"%s\"\n",
                       pin->mac, pin->name);
         netedit_what(edit, "the card with MAC %s is called %s", pin->mac, pin->name);
     }
+}
+
+/* Rules for devices of other kinds are for a person to look at. */
+static void warn_of_address(struct word lines, struct netedit *edit)
+{
+    struct word text = word_trim(lines);
+    struct rulekey k;
+
+    if (text.length == 0 || *text.at == '#')
+        return;
+    while (key_next(&text, &k))
+        if ((word_is(k.name, "KERNELS") && k.value.length > 5 &&
+             strncmp(k.value.at, "0000:", 5) == 0) ||
+            (word_is(k.name, "ENV{ID_PATH}") && strncmp(k.value.at, "pci-", 4) == 0))
+            netedit_warn(edit, "a rule asks for the PCI address %.*s of the source",
+                         (int)k.value.length, k.value.at);
 }
 
 static void rewrite_text(const struct netwish *wish, const char *file, const char *text,
@@ -218,6 +242,8 @@ static void rewrite_text(const struct netwish *wish, const char *file, const cha
     struct rule r;
 
     while (rule_next(&text, &lines)) {
+        if (!rule_parse(lines, &r))
+            warn_of_address(lines, edit);
         if (rule_parse(lines, &r) && is_obsolete(wish, &r)) {
             comment_lines(edit, lines);
             netedit_what(edit, "the rule that called the source's card %.*s is a comment",

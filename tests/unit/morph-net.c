@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "morph/buffer.h"
 #include "morph/change.h"
+#include "morph/netpins.h"
 
 static const char *const untouched[][2] = {
     {"/etc/hostname", "web1\n"},
@@ -34,22 +35,11 @@ int net_set_up(void **state)
     return 0;
 }
 
-static void forget(struct net *net)
-{
-    for (size_t i = 0; i < net->facts.pin_count; i++) {
-        free(net->facts.pins[i].name);
-        free(net->facts.pins[i].settings);
-    }
-    free(net->facts.pins);
-    net->facts.pins = NULL;
-    net->facts.pin_count = 0;
-}
-
 int net_tear_down(void **state)
 {
     struct net *net = *state;
 
-    forget(net);
+    netpins_forget(&net->facts);
     for (size_t i = 0; i < net->request.nic_count; i++)
         free(net->nics[i].name);
     free(net->notes);
@@ -72,7 +62,6 @@ static void make(struct net *net, struct plan *plan)
     static const struct change_ops *const changes[] = {&change_linux_network,
                                                        &change_linux_cloudinit};
 
-    forget(net);
     net->facts.tree = fake_tree(&net->guest);
     net->facts.request = &net->request;
     for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {

@@ -316,6 +316,33 @@ static void test_networkd_by_driver_of_two_cards(void **state)
     assert_non_null(strstr(net->notes, "one.link: it asks for 'pci-0000:0b:00.0'"));
 }
 
+static void test_link_by_driver_is_taken_over(void **state)
+{
+    struct net *net = *state;
+
+    net_nic(net, MAC1, "ens192");
+    fake_text(&net->guest, "/etc/systemd/network/10-mtu.link",
+              "[Match]\nDriver = vmxnet3\n[Link]\nNamePolicy=path\nMTUBytes = 9000\n");
+    fake_text(&net->guest, "/etc/systemd/network/90-any.link",
+              "[Match]\nOriginalName=*\n[Link]\nWakeOnLan=magic\n");
+    net_morph(net);
+    net_expect(net, "/etc/systemd/network/10-mtu.link",
+               "[Match]\nMACAddress=" MAC1 "\n[Link]\nNamePolicy=path\nMTUBytes = 9000\n");
+    net_expect(net, LINK("ens192"), LINK_TEXT(MAC1, "ens192", "MTUBytes=9000\n"));
+}
+
+static void test_rules_of_other_devices_are_told(void **state)
+{
+    struct net *net = *state;
+    static const char text[] = "KERNEL==\"sd*\", KERNELS==\"0000:0b:00.0\", SYMLINK+=\"data\"\n";
+
+    net_nic(net, MAC1, "ens192");
+    fake_text(&net->guest, "/etc/udev/rules.d/50-data.rules", text);
+    net_morph(net);
+    net_expect(net, "/etc/udev/rules.d/50-data.rules", text);
+    assert_non_null(strstr(net->notes, "PCI address 0000:0b:00.0"));
+}
+
 static void test_netplan_of_an_installer(void **state)
 {
     struct net *net = *state;
@@ -513,6 +540,8 @@ int main(void)
         TEST(test_masked_predictable_names),
         TEST(test_networkd),
         TEST(test_networkd_by_driver_of_two_cards),
+        TEST(test_link_by_driver_is_taken_over),
+        TEST(test_rules_of_other_devices_are_told),
         TEST(test_netplan_of_an_installer),
         TEST(test_netplan_of_cloud_init),
         TEST(test_netplan_new_mac),
