@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import netseeds
+
 CORPUS = Path(__file__).parent / "corpus"
 PAGE = 4096
 
@@ -175,6 +177,8 @@ def main():
     put("limits", "foreign", LIMITS.replace("sdb", "sdc").encode())
     put("limits", "huge", LIMITS.replace("1000000", "9223372036854775807").encode())
     put("limits", "negative", LIMITS.replace("1000000", "-1").encode())
+    for name, (style, wishes, text) in netseeds.SEEDS.items():
+        put("netstyle", name, bytes([style, wishes]) + text.encode())
     put("layer", "loading", layer(1, b"\x1b\xe4"))
     put("layer", "sealed", layer(2, b"\xef\xfa\0\0\x02"))
     put("layer", "unsigned", b"\0" + layer(2, b"\x02")[1:])
