@@ -3,6 +3,7 @@
 
 #include <getopt.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/align.h"
 #include "base/str.h"
@@ -28,6 +29,11 @@ const char options_help[] =
     "                         appliance; auto: where the drivers cannot be added otherwise\n"
     "  --ssh-key USER=FILE    add the public keys in FILE to the guest's user; repeat as needed\n"
     "  --drop-credentials     lock the passwords of the guest's users\n"
+    "  --packages DIR         packages of the guest's system with the QEMU guest agent, which the\n"
+    "                         guest installs at its first boot\n"
+    "  --install-agent        the guest installs the agent from its own package sources then\n"
+    "  --script-firstboot FILE\n"
+    "                         a script that the guest runs at its first boot; repeat as needed\n"
     "  --dry-run              print what would be done and write nothing\n"
     "  --wait                 start the appliance, then wait for the line 'go' on standard input\n"
     "  --record DIR           keep what was done, for a later run with --replay\n"
@@ -166,6 +172,27 @@ static int add_ssh_key(struct options *o, const char *text, struct error **err)
     return hostfiles_add_keys(&o->request.ssh_keys, text, err);
 }
 
+static int set_packages(struct options *o, const char *text, struct error **err)
+{
+    struct stat st;
+
+    if (stat(text, &st) < 0 || !S_ISDIR(st.st_mode))
+        return error_set(err, EINVAL, "--packages '%s': this is no directory", text);
+    o->request.packages = text;
+    return 0;
+}
+
+static int set_install_agent(struct options *o, const char *text, struct error **err)
+{
+    o->request.install_agent = true;
+    return 0;
+}
+
+static int add_script_firstboot(struct options *o, const char *text, struct error **err)
+{
+    return hostfiles_add_script(&o->request.script_firstboot, "script-firstboot", text, err);
+}
+
 static int set_drop_credentials(struct options *o, const char *text, struct error **err)
 {
     o->request.drop_credentials = true;
@@ -234,6 +261,9 @@ static const struct {
     {"no-serial", NULL, set_no_serial},
     {"ssh-key", "USER=FILE", add_ssh_key},
     {"drop-credentials", NULL, set_drop_credentials},
+    {"packages", "DIR", set_packages},
+    {"install-agent", NULL, set_install_agent},
+    {"script-firstboot", "FILE", add_script_firstboot},
     {"dry-run", NULL, set_dry_run},
     {"wait", NULL, set_wait},
     {"record", "DIR", set_record},
@@ -295,6 +325,7 @@ void options_done(struct options *options)
     for (size_t i = 0; i < options->request.nic_count; i++)
         free(options->request.nics[i].name);
     hostfiles_done(&options->request.ssh_keys);
+    hostfiles_done(&options->request.script_firstboot);
     free(options->disks);
     free(options->request.nics);
     words_done(&options->request.keys);

@@ -29,7 +29,7 @@ static const struct change_ops *const changes[] = {
     &change_windows_firstboot,
     &change_windows_registry,
     &change_linux_leftovers,
-    &change_linux_accounts,
+    &change_linux_accounts, &change_linux_firstboot,
 };
 /* clang-format on */
 

@@ -228,6 +228,12 @@ def _read_archive(data, files):
             files[name] = data[begin:begin + size]
 
 
+def remove(folder):
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+
+
 def snapshot(tree):
     """{path: (kind, mode, owner, content)} of everything in the folder."""
     found = {}

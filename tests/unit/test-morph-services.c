@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "morph-tree.h"
 #include "morph/change.h"
+#include "morph/firstboot.h"
 #include "morph/init.h"
 #include "morph/modprobe.h"
 
@@ -258,6 +259,45 @@ static void test_leftovers(void **state)
     assert_int_equal(change(&change_linux_leftovers), 0);
 }
 
+#define HOOK                                                                                       \
+    "[ ! -f /var/lib/slipway/firstboot ] || sh /var/lib/slipway/firstboot </dev/null "             \
+    ">/dev/null 2>&1 & # slipway-firstboot\n"
+
+static void check_local(const char *before, const char *after)
+{
+    _cleanup_free_ char *text = firstboot_local(before), *again = NULL;
+
+    assert_non_null(text);
+    assert_string_equal(text, after);
+    again = firstboot_local(text);
+    assert_null(again);
+}
+
+static void test_rc_local(void **state)
+{
+    check_local("", "#!/bin/sh\n" HOOK);
+    check_local("#!/bin/sh\ntouch x", "#!/bin/sh\ntouch x\n" HOOK);
+    check_local("#!/bin/sh\nif x; then\n  exit 0\nfi\nexit 0\n",
+                "#!/bin/sh\nif x; then\n  exit 0\nfi\n" HOOK "exit 0\n");
+    check_local("#!/bin/sh\nexit", "#!/bin/sh\n" HOOK "exit");
+    check_local("#!/bin/sh\nexit_code=1\n", "#!/bin/sh\nexit_code=1\n" HOOK);
+}
+
+static void test_first_boot_with_an_agent_installs_none(void **state)
+{
+    request.install_agent = true;
+    request.packages = "/nowhere";
+    facts.guest_agent = true;
+    assert_int_equal(change(&change_linux_firstboot), 0);
+    facts.guest_agent = false;
+    request.packages = NULL;
+    fake_text(&guest, "/lib/systemd/system/x.service", "");
+    assert_int_equal(change_once(&change_linux_firstboot), 4);
+    assert_string_equal(
+        text_of("/etc/systemd/system/multi-user.target.wants/slipway-firstboot.service"),
+        FIRSTBOOT_UNIT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +315,9 @@ int main(void)
         cmocka_unit_test(test_modprobe_lines),
         cmocka_unit_test(test_broken_modprobe_lines),
         cmocka_unit_test_setup_teardown(test_leftovers, set_up, tear_down),
+        cmocka_unit_test(test_rc_local),
+        cmocka_unit_test_setup_teardown(test_first_boot_with_an_agent_installs_none, set_up,
+                                        tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
