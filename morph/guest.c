@@ -239,6 +239,22 @@ int guest_mount_again(struct guest *guest, struct error **err)
     return 0;
 }
 
+/* ntfs-3g takes a remount for done without doing it: the volume is mounted anew. */
+static int make_writable(struct guest *guest, const char *device, const char *directory)
+{
+    _cleanup_free_ char *type = guestfs_vfs_type(guest->g, device);
+    const char *options = "";
+
+    if (!type || strcmp(type, "ntfs") != 0)
+        return guestfs_remount(guest->g, directory, GUESTFS_REMOUNT_RW, 1, -1);
+    for (size_t i = 0; i < guest->mount_count; i++)
+        if (strcmp(guest->mounts[i].directory, directory) == 0)
+            options = guest->mounts[i].options;
+    if (guestfs_umount(guest->g, directory) < 0)
+        return -1;
+    return guestfs_mount_options(guest->g, options, device, directory);
+}
+
 int guest_make_writable(struct guest *guest, struct error **err)
 {
     _cleanup_strings_ char **mounts = guestfs_mountpoints(guest->g); /* device, directory, … */
@@ -246,7 +262,7 @@ int guest_make_writable(struct guest *guest, struct error **err)
     if (!mounts)
         return guest_error(guest, err, "cannot list what is mounted");
     for (char **m = mounts; m[0] && m[1]; m += 2) {
-        if (guestfs_remount(guest->g, m[1], GUESTFS_REMOUNT_RW, 1, -1) == 0)
+        if (make_writable(guest, m[0], m[1]) == 0)
             continue;
         return error_set(err, EROFS,
                          "the guest's filesystem for %s cannot be made writable (%s); see that the "

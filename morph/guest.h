@@ -80,6 +80,14 @@ int guest_mount_again(struct guest *guest, struct error **err);
 /* The mounted files; valid as long as the guest. */
 struct tree guest_tree(struct guest *guest);
 
+/* `length` bytes of a volume from `offset` on. */
+int guest_read_device(struct guest *guest, const char *device, uint64_t offset, void *ret_data,
+                      size_t length, struct error **err);
+
+/* The first bytes of a file; -ENODATA without a sentence when it is shorter. */
+int guest_read_start(struct guest *guest, const char *path, void *ret_data, size_t length,
+                     struct error **err);
+
 struct guest_space {
     uint64_t bytes;  /* free */
     uint64_t inodes; /* free; UINT64_MAX where the filesystem has no fixed number */

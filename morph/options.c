@@ -34,6 +34,10 @@ const char options_help[] =
     "  --install-agent        the guest installs the agent from its own package sources then\n"
     "  --script-firstboot FILE\n"
     "                         a script that the guest runs at its first boot; repeat as needed\n"
+    "  --virtio-win DIR-or-ISO\n"
+    "                         drivers for Windows; default: /usr/share/virtio-win\n"
+    "  --windows-engine auto|own|virt-v2v\n"
+    "                         who changes Windows; auto: virt-v2v-in-place where it can\n"
     "  --dry-run              print what would be done and write nothing\n"
     "  --wait                 start the appliance, then wait for the line 'go' on standard input\n"
     "  --record DIR           keep what was done, for a later run with --replay\n"
@@ -199,6 +203,25 @@ static int set_drop_credentials(struct options *o, const char *text, struct erro
     return 0;
 }
 
+static int set_virtio_win(struct options *o, const char *text, struct error **err)
+{
+    o->request.virtio_win = text;
+    return 0;
+}
+
+static int set_windows_engine(struct options *o, const char *text, struct error **err)
+{
+    static const char *const names[] = {"auto", "own", "virt-v2v"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            o->request.windows_engine = (enum windows_engine)i;
+            return 0;
+        }
+    }
+    return error_set(err, EINVAL, "--windows-engine '%s': choose auto, own or virt-v2v", text);
+}
+
 static int set_dry_run(struct options *o, const char *text, struct error **err)
 {
     o->dry_run = true;
@@ -264,6 +287,8 @@ static const struct {
     {"packages", "DIR", set_packages},
     {"install-agent", NULL, set_install_agent},
     {"script-firstboot", "FILE", add_script_firstboot},
+    {"virtio-win", "DIR-or-ISO", set_virtio_win},
+    {"windows-engine", "auto|own|virt-v2v", set_windows_engine},
     {"dry-run", NULL, set_dry_run},
     {"wait", NULL, set_wait},
     {"record", "DIR", set_record},

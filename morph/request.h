@@ -39,6 +39,13 @@ struct hostfiles {
     size_t count;
 };
 
+/* Who gives Windows its drivers. */
+enum windows_engine {
+    WINDOWS_ENGINE_AUTO, /* virt-v2v-in-place where it is installed with all it needs */
+    WINDOWS_ENGINE_OWN,
+    WINDOWS_ENGINE_V2V
+};
+
 struct request {
     struct hostfiles ssh_keys;    /* name: the user; data: public keys, checked */
     struct hostfiles script_pre;  /* run in the appliance before the changes; begin with #! */
@@ -51,6 +58,7 @@ struct request {
     size_t nic_count;
     bool dhcp; /* fixed addresses become DHCP */
     bool no_serial;   /* the guest's consoles stay as they are */
+    enum windows_engine windows_engine;
     const char *virtio_win; /* directory or ISO with drivers for Windows; NULL: the usual places */
     struct words keys; /* of encrypted volumes: [DEVICE=]FILE */
     const char *root; /* device, UUID=… or LABEL=… of the root filesystem; NULL: find it */

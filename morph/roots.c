@@ -8,6 +8,7 @@
 #include "morph/buffer.h"
 #include "morph/inspect.h"
 #include "morph/mounts.h"
+#include "morph/windows.h"
 
 #define TOLD_MAX 12 /* volumes that a sentence lists */
 
@@ -80,6 +81,13 @@ int root_list_look(struct root_list *list, const struct tree *tree, const struct
     struct os os = {0};
     int r;
 
+    if (strcmp(volume->type, "ntfs") == 0) {
+        _cleanup_free_ char *windows = windows_find_root(tree);
+
+        if (windows)
+            add(list, volume, 0, NULL, "Windows");
+        return 0;
+    }
     if (!inspect_is_root(tree))
         return 0;
     r = inspect_os(tree, &os, err);
@@ -250,6 +258,7 @@ static int tell_none(const struct volume_list *volumes, const char *wanted, cons
                      size_t keys, struct error **err)
 {
     const struct volume *luks = volume_find_type(volumes, "crypto_LUKS");
+    const struct volume *bitlocker = volume_find_type(volumes, "BitLocker");
     _cleanup_free_ char *told = tell_volumes(volumes);
     bool opened = false;
 
@@ -269,14 +278,15 @@ static int tell_none(const struct volume_list *volumes, const char *wanted, cons
                          "the encrypted volume %s (LUKS)",
                          luks->device);
     if (wanted)
-        return error_set(err, ENOENT, "%s is not the root filesystem of a Linux guest", wanted);
-    if (volume_find_type(volumes, "ntfs"))
-        return error_set(err, ENOTSUP,
-                         "no Linux root filesystem was found, but NTFS: this version does not "
-                         "change Windows guests");
+        return error_set(err, ENOENT, "%s is not the root filesystem of a guest", wanted);
+    if (bitlocker)
+        return error_set(err, EACCES,
+                         "the guest's volume %s is encrypted by BitLocker; switch it off in the "
+                         "source (manage-bde -off), wait until it is decrypted, and sync again",
+                         bitlocker->device);
     return error_set(err, ENOENT,
-                     "no Linux root filesystem was found on the disks, which hold %s; give all "
-                     "disks of the VM",
+                     "no Linux root filesystem and no Windows was found on the disks, which hold "
+                     "%s; give all disks of the VM",
                      told);
 }
 

@@ -13,6 +13,7 @@
 #include "morph/inspect.h"
 #include "morph/mounts.h"
 #include "morph/roots.h"
+#include "morph/survey-windows.h"
 #include "morph/unlock.h"
 
 struct search {
@@ -22,10 +23,11 @@ struct search {
     struct error *complaint; /* why the first filesystem that could not be mounted was not */
 };
 
-static bool is_linux_filesystem(const char *type)
+static bool may_have_root(const char *type)
 {
-    static const char *const types[] = {"ext2",     "ext3", "ext4", "xfs",        "btrfs",
-                                        "reiserfs", "jfs",  "f2fs", "zfs_member", "bcachefs"};
+    static const char *const types[] = {"ext2",       "ext3",     "ext4", "xfs",
+                                        "btrfs",      "reiserfs", "jfs",  "f2fs",
+                                        "zfs_member", "bcachefs", "ntfs"};
 
     for (size_t i = 0; i < ARRAY_SIZE(types); i++)
         if (strcmp(type, types[i]) == 0)
@@ -88,7 +90,7 @@ static int look_at_all(struct search *s, const struct volume *only, struct error
     for (size_t i = 0; r == 0 && i < s->volumes->count; i++) {
         const struct volume *v = &s->volumes->items[i];
 
-        if (only ? v == only : is_linux_filesystem(v->type) && !was_looked_at(s->volumes, i))
+        if (only ? v == only : may_have_root(v->type) && !was_looked_at(s->volumes, i))
             r = look(s, v, err);
     }
     return r;
@@ -190,10 +192,13 @@ int survey_guest(struct guest *guest, struct facts *facts, struct error **err)
                       "source and shut it down");
     if (r == 0)
         r = find_root(&search, facts->request, &root, err);
-    if (r == 0)
+    if (r == 0 && strcmp(root->volume->type, "ntfs") == 0) {
+        r = survey_windows(guest, root->volume, facts, err);
+    } else if (r == 0) {
         r = mount_all(guest, root, facts, err);
-    if (r == 0)
-        r = check_system(facts, err);
+        if (r == 0)
+            r = check_system(facts, err);
+    }
     root_list_done(&search.roots);
     error_free(search.complaint);
     return r;

@@ -207,7 +207,7 @@ static void test_choice(void **state)
 
     assert_non_null(strstr(choose(&list, NULL, NULL, 0), "which hold /dev/sda1 (vfat), /dev/sda2"));
     assert_string_equal(choose(&list, "/dev/sda2", NULL, 0),
-                        "/dev/sda2 is not the root filesystem of a Linux guest");
+                        "/dev/sda2 is not the root filesystem of a guest");
     assert_non_null(strstr(choose(&list, NULL, "/dev/sda2 (ext4) cannot be mounted: bad", 0),
                            "found: /dev/sda2 (ext4) cannot be mounted: bad"));
     put_root("", "Debian 12", "");
@@ -224,11 +224,12 @@ static void test_closed(void **state)
 {
     struct root_list list = {0};
 
-    assert_string_equal(choose(&list, NULL, NULL, 0),
-                        "no Linux root filesystem was found on the disks, which hold "
-                        "/dev/sda1 (vfat), /dev/sda2 (ext4), /dev/sda3 (crypto_LUKS), "
-                        "/dev/mapper/luks-c-3 (LVM2_member), /dev/vg0/root (xfs), "
-                        "/dev/sdb1 (btrfs); give all disks of the VM");
+    assert_string_equal(
+        choose(&list, NULL, NULL, 0),
+        "no Linux root filesystem and no Windows was found on the disks, which hold "
+        "/dev/sda1 (vfat), /dev/sda2 (ext4), /dev/sda3 (crypto_LUKS), "
+        "/dev/mapper/luks-c-3 (LVM2_member), /dev/vg0/root (xfs), "
+        "/dev/sdb1 (btrfs); give all disks of the VM");
     str_replace(&volumes.items[3].inside, "");
     assert_non_null(strstr(choose(&list, NULL, NULL, 0), "give its key with --key FILE"));
     assert_non_null(strstr(choose(&list, NULL, NULL, 2), "no --key that was given opens"));

@@ -14,6 +14,7 @@
 #include "morph/driverset.h"
 #include "morph/drivertable.h"
 #include "morph/plan.h"
+#include "morph/roots.h"
 #include "phony-windows.h"
 
 #define CS "ControlSet002\\"
@@ -319,6 +320,36 @@ static void test_after_the_first_boot(void **state)
     phony_done(&p);
 }
 
+/* Windows beside another system, and Windows that nobody can read. */
+static void test_roots(void **state)
+{
+    _cleanup_error_ struct error *err = NULL;
+    struct phony p;
+    struct root_list roots = {0};
+    struct volume_list *volumes;
+    const struct root *root;
+
+    phony_make(&p, &phony_2003);
+    volumes = &p.facts.volumes;
+    str_replace(&volume_add(volumes, "/dev/sda1", 0, 1)->type, "ntfs");
+    assert_int_equal(root_list_look(&roots, &p.facts.tree, &volumes->items[0], 0, NULL, NULL), 0);
+    assert_int_equal(root_choose(&roots, volumes, NULL, NULL, 0, &root, NULL), 0);
+    assert_string_equal(root->pretty, "Windows");
+    str_replace(&volumes->items[0].type, "ext4");
+    fake_text(&p.tree, "/etc/fstab", "");
+    fake_text(&p.tree, "/etc/os-release", "PRETTY_NAME=Other\n");
+    assert_int_equal(root_list_look(&roots, &p.facts.tree, &volumes->items[0], 0, NULL, NULL), 0);
+    assert_int_equal(root_choose(&roots, volumes, NULL, NULL, 0, &root, &err), -ENOTUNIQ);
+    assert_non_null(strstr(error_text(err), "/dev/sda1 (Windows), /dev/sda1 (Other)"));
+    err = error_free(err);
+    root_list_done(&roots);
+    roots = (struct root_list){0};
+    str_replace(&volumes->items[0].type, "BitLocker");
+    assert_int_equal(root_choose(&roots, volumes, NULL, NULL, 0, &root, &err), -EACCES);
+    assert_non_null(strstr(error_text(err), "/dev/sda1 is encrypted by BitLocker"));
+    phony_done(&p);
+}
+
 static void parse_system(const char *bytes, size_t length)
 {
     struct phony p;
@@ -367,6 +398,7 @@ int main(void)
         cmocka_unit_test(test_all_versions_twice), cmocka_unit_test(test_old_windows),
         cmocka_unit_test(test_drivers_are_needed), cmocka_unit_test(test_no_driver_for_this_one),
         cmocka_unit_test(test_own_driver_stays),   cmocka_unit_test(test_after_the_first_boot),
+        cmocka_unit_test(test_roots),
         cmocka_unit_test(test_random_damage),
     };
 

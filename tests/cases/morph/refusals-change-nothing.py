@@ -43,7 +43,7 @@ empty = work / "empty.raw"
 empty.touch()
 with open(empty, "r+b") as file:
     file.truncate(16 << 20)
-refused("no Linux root filesystem", "--disk", empty)
+refused("no Linux root filesystem and no Windows", "--disk", empty)
 refused("disk 2: Failed to connect", "--disk", empty, "--disk",
         f"nbd+unix:///x?socket={work}/nobody.sock")
 start("nbdkit", "-f", "-r", "-U", work / "ro.sock", "memory", "16M")
