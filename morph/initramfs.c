@@ -7,6 +7,7 @@
 #include "base/align.h"
 #include "base/str.h"
 #include "morph/modules.h"
+#include "morph/waits.h"
 
 #define UNPACKED_MAX ((uint64_t)2 << 30)
 #define NAMES_MAX 100000
@@ -89,7 +90,8 @@ static bool want(void *context, const struct cpio_entry *entry)
     return S_ISREG(entry->mode) &&
            (is_one_of(entry->name, files, ARRAY_SIZE(files)) ||
             (below && is_one_of(below, indexes, ARRAY_SIZE(indexes))) ||
-            (ends_with(entry->name, ".link") && strstr(entry->name, "systemd/network/")));
+            (ends_with(entry->name, ".link") && strstr(entry->name, "systemd/network/")) ||
+            wait_is_file(entry->name));
 }
 
 static void keep_text(struct initramfs *i, const char *name, const char *text)

@@ -17,6 +17,7 @@
 #include "morph/link.h"
 #include "morph/rebuild.h"
 #include "morph/unified.h"
+#include "morph/waits.h"
 
 #define CHANGE "initramfs"
 #define RUNS_MAX 64
@@ -162,6 +163,7 @@ static int extend(struct work *k, struct error **err)
         add_links(k);
     if (is_tools)
         add_resume(k);
+    waits_add(k->initramfs, &k->archive, &k->added);
     if (k->added.length > 0)
         propose_append(k);
     return 0;

@@ -10,6 +10,7 @@
 #include "morph/sha256.h"
 
 /* An initramfs is the largest file that is changed. */
+#define RUN_ROOM ((uint64_t)128 << 20) /* a new one next to the old one */
 #define HASHED_MAX ((size_t)768 << 20)
 
 /* clang-format off: one a line */
@@ -231,7 +232,7 @@ uint64_t plan_bytes(const struct plan *plan, const char *prefix, const char *exc
         const struct edit *e = &plan->edits[i];
 
         if (is_below(e->path, prefix) && !(except && is_below(e->path, except)))
-            bytes += round_up(e->length, 4096);
+            bytes += e->kind == EDIT_RUN ? RUN_ROOM : round_up(e->length, 4096);
     }
     return bytes;
 }

@@ -5,6 +5,7 @@
 #include "base/align.h"
 #include "base/str.h"
 #include "morph/drivers.h"
+#include "morph/waits.h"
 #include "tests/fuzz/fuzz.h"
 
 #define VERSION "6.1.0-9"
@@ -37,6 +38,7 @@ static void add(struct initramfs *i, const struct drivers *d, const uint8_t *dat
     char *more;
 
     if (drivers_add(d, i, &w, &names, NULL) == 0) {
+        waits_add(i, &w, &names);
         cpio_finish(&w);
         FUZZ_ASSERT(initramfs_appendix(i, size, &w, &more, &length) == 0);
         buffer_add(&file, data, size);
@@ -45,6 +47,9 @@ static void add(struct initramfs *i, const struct drivers *d, const uint8_t *dat
         FUZZ_ASSERT(initramfs_read(file.data, file.length, VERSION, &again, NULL) == 0);
         FUZZ_ASSERT(!drivers_missing(d, again));
         FUZZ_ASSERT(again->kind == i->kind);
+        names.length = 0;
+        waits_add(again, &w, &names);
+        FUZZ_ASSERT(names.length == 0);
         initramfs_free(again);
     }
     buffer_done(&w.out);

@@ -110,6 +110,8 @@ INITRAMFS = {
     "dracut": [("usr/lib/dracut/x", b""), (MODULES + "kernel/ext4.ko.xz", b"elf"),
                (MODULES + "modules.dep", b"extra/x.ko: kernel/ext4.ko\n"),
                (MODULES + "modules.alias", b"alias a:b x\n")],
+    "waits": [("lib/dracut/hooks/initqueue/finished/devexists-\\x2fdev\\x2fsda1.sh", b"x"),
+              ("etc/systemd/system/dev-sda1.device.d/timeout.conf", b"[Unit]")],
     "dracut-old": [("lib/dracut-lib.sh", b""), ("pre-udev/", b"")],
     "mkinitcpio": [("buildconfig", b""), ("config", b'MODULES="ext4"\n'),
                    ("etc/modules-load.d/", b"")],

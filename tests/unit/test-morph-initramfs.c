@@ -366,6 +366,26 @@ static void test_softdeps_come_along(void **state)
     appended("modules.softdep=softdep a pre: b\nsoftdep virtio-blk pre: ext4 post: none\n;");
 }
 
+#define FINISHED "usr/lib/dracut/hooks/initqueue/finished/devexists-"
+
+static void test_waits_for_devices_of_the_source_end(void **state)
+{
+    put_el9();
+    PUT_INITRAMFS(
+        "/boot/initramfs-" EL9 ".img",
+        {FINISHED "\\x2fdev\\x2fdisk\\x2fby-path\\x2fpci-0.sh", "[ -e x ]"},
+        {FINISHED "\\x2fdev\\x2fdisk\\x2fby-uuid\\x2f12.sh", "[ -e x ]"},
+        {"etc/systemd/system/dev-disk-by\\x2did-scsi\\x2d36.device.d/timeout.conf", "[Unit]"},
+        {"etc/systemd/system/dev-mapper-vg\\x2droot.device.d/timeout.conf", "[Unit]"});
+    morph("/boot/initramfs-" EL9 ".img");
+    appended("by-path\\x2fpci-0.sh=: # slipway-morph");
+    appended("scsi\\x2d36.device.d/timeout.conf=# slipway-morph: a device of the source\n[Unit]\n"
+             "JobTimeoutSec=1\n");
+    not_appended("by-uuid");
+    not_appended("dev-mapper");
+    assert_int_equal(morph("/boot/initramfs-" EL9 ".img"), 0);
+}
+
 #define EL6 "2.6.32-754.el6.x86_64"
 
 static void test_dracut_of_red_hat_6(void **state)
@@ -734,6 +754,7 @@ int main(void)
         CASE(test_drivers_built_in_need_nothing),
         CASE(test_modules_only_the_initramfs_knows_are_still_found),
         CASE(test_softdeps_come_along),
+        CASE(test_waits_for_devices_of_the_source_end),
         CASE(test_dracut_of_red_hat_6),
         CASE(test_mkinitrd_of_red_hat_5),
         CASE(test_mkinitrd_script_without_a_place),
