@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/cleanup.h"
 #include "base/fdio.h"
@@ -54,6 +55,14 @@ int hostfiles_add_keys(struct hostfiles *list, const char *text, struct error **
     return 0;
 }
 
+bool hostfile_is_windows_script(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+
+    return dot && (strcasecmp(dot, ".cmd") == 0 || strcasecmp(dot, ".bat") == 0 ||
+                   strcasecmp(dot, ".ps1") == 0);
+}
+
 int hostfiles_add_script(struct hostfiles *list, const char *option, const char *path,
                          struct error **err)
 {
@@ -63,6 +72,10 @@ int hostfiles_add_script(struct hostfiles *list, const char *option, const char 
 
     if (r < 0)
         return error_set_errno(err, -r, "--%s: cannot read '%s'", option, path);
+    if (strcmp(option, "script-firstboot") == 0 && hostfile_is_windows_script(path)) {
+        add(list, strrchr(path, '/') ? strrchr(path, '/') + 1 : path, steal_ptr(data), length);
+        return 0;
+    }
     if (!str_starts(data, "#!"))
         return error_set(err, EINVAL, "--%s '%s': the script must begin with #!", option, path);
     line = strcspn(data, "\n");

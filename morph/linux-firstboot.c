@@ -129,6 +129,8 @@ static int put_steps(struct facts *facts, struct plan *plan, struct error **err)
         const struct hostfile *f = &q->script_firstboot.items[i];
         _cleanup_free_ char *path = step_path(i, f->name);
 
+        if (hostfile_is_windows_script(f->name))
+            return error_set(err, EINVAL, "--script-firstboot '%s': the guest runs Linux", f->name);
         any = 1;
         r = put(facts, plan, path, f->data, f->length, 0700, "a script for the first boot",
                 "--script-firstboot gives it", err);

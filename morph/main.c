@@ -7,7 +7,10 @@
 #include <string.h>
 
 #include "base/accel.h"
+#include "base/str.h"
 #include "morph/apply.h"
+#include "morph/delegate.h"
+#include "morph/driverset.h"
 #include "morph/guest.h"
 #include "morph/interrupt.h"
 #include "morph/keys.h"
@@ -17,6 +20,7 @@
 #include "morph/report.h"
 #include "morph/space.h"
 #include "morph/survey.h"
+#include "morph/windows-engine.h"
 #include "morph/wait.h"
 
 #ifndef SLIPWAY_VERSION
@@ -93,6 +97,53 @@ static int wait_until_ready(struct guest *guest, struct report *report, struct e
     return guest_look_again(guest, err);
 }
 
+/* virt-v2v-in-place changes the guest first; the disks are its own meanwhile. */
+static int hand_over(const struct options *o, struct guest **guest, struct report *report,
+                     struct facts *facts, bool *changed, struct error **err)
+{
+    const char *accel = o->accel, *virtio_win = o->request.virtio_win;
+    struct delegate delegate = {.disks = o->disks,
+                                .disk_count = o->disk_count,
+                                .virtio_win = virtio_win ? virtio_win : driverset_default(),
+                                .cache_dir = o->cache_dir};
+    _cleanup_free_ char *root = str_dup(facts->windows->device);
+    int r = strcmp(accel, "auto") == 0 ? accel_choose(&accel) : 0;
+
+    if (r == 0)
+        r = guest_close(steal_ptr(*guest), err);
+    if (r < 0)
+        return r;
+    facts_done(facts);
+    facts->request = &o->request;
+    delegate.root = root;
+    delegate.kvm = strcmp(accel, "kvm") == 0;
+    report_phase(report, "virt-v2v");
+    report->delegated = *changed = true;
+    r = delegate_run(&delegate, err);
+    if (r < 0)
+        return r;
+    report_phase(report, "relaunch");
+    r = launch(o, guest, err);
+    if (r < 0)
+        return r;
+    report_phase(report, "reinspect");
+    r = survey_guest(*guest, facts, err);
+    if (r < 0)
+        return r;
+    facts->windows->by_v2v = true;
+    return windows_check_v2v(facts, err);
+}
+
+static int choose_engine(const struct options *o, struct guest **guest, struct report *report,
+                         struct facts *facts, bool *changed, struct error **err)
+{
+    int r = facts_is_windows(facts) ? windows_choose_engine(facts, err) : 0;
+
+    if (r < 0 || o->dry_run || !facts_is_windows(facts) || !facts->windows->by_v2v)
+        return r;
+    return hand_over(o, guest, report, facts, changed, err);
+}
+
 /* The whole run. */
 static int run(const struct options *o, struct report *report, struct facts *facts,
                struct plan *plan, struct hints *hints, bool *changed, struct error **err)
@@ -110,6 +161,8 @@ static int run(const struct options *o, struct report *report, struct facts *fac
         report_phase(report, "inspect");
         r = survey_guest(guest, facts, err);
     }
+    if (r == 0)
+        r = choose_engine(o, &guest, report, facts, changed, err);
     if (r == 0)
         r = plan_make(facts, plan, err);
     if (r == 0)

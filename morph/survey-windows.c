@@ -64,7 +64,9 @@ int survey_windows(struct guest *guest, const struct volume *volume, struct fact
     if (!root)
         return error_set(err, ENOENT, "%s is not the volume of a Windows guest", volume->device);
     r = windows_read(&facts->tree, root, &w, err);
-    if (r == 0)
-        windows_tell(w, facts);
-    return r;
+    if (r < 0)
+        return r;
+    w->device = str_dup(volume->device);
+    windows_tell(w, facts);
+    return 0;
 }

@@ -14,6 +14,7 @@
 #include "morph/driverset.h"
 #include "morph/drivertable.h"
 #include "morph/windows-edit.h"
+#include "morph/windows-engine.h"
 
 #define CHANGE "drivers"
 #define SCSI_CLASS "{4D36E97B-E325-11CE-BFC1-08002BE10318}"
@@ -155,7 +156,7 @@ static int add_disk_driver(struct facts *facts, struct plan *plan, const struct 
     const struct driver_file *file = driverset_find(set, name);
     int r, sum = 0;
 
-    if (!file || is_foreign(facts, driver->service))
+    if (!file || is_foreign(facts, driver->service) || windows_was_v2v(facts))
         return 0;
     r = windows_put(facts, plan, CHANGE, below, file->data, file->length,
                     str_format("the disk driver %s is in place", driver->service),
@@ -170,6 +171,14 @@ static int add_disk_driver(struct facts *facts, struct plan *plan, const struct 
     return MIN(sum, 0);
 }
 
+/* virt-v2v-in-place has packages of its own, but the agent's installer is always ours. */
+static bool is_staged(const struct facts *facts, const struct driver_file *file)
+{
+    bool agent = strcmp(file->driver, DRIVER_AGENT) == 0;
+
+    return !is_foreign(facts, file->driver) && (agent || !windows_was_v2v(facts));
+}
+
 /* The packages for the first boot, and the agent's installer. */
 static int stage_files(struct facts *facts, struct plan *plan, const struct driver_set *set,
                        struct error **err)
@@ -182,7 +191,7 @@ static int stage_files(struct facts *facts, struct plan *plan, const struct driv
         _cleanup_free_ char *below =
             agent ? str_dup("Slipway/" WINDOWS_AGENT_FILE) : str_format(STAGE "/%s", f->name);
 
-        if (is_foreign(facts, f->driver))
+        if (!is_staged(facts, f))
             continue;
         r = windows_put(facts, plan, CHANGE, below, f->data, f->length,
                         str_format("%s is at hand for the first boot", f->name),
@@ -216,12 +225,13 @@ static void tell_result(struct facts *facts, struct plan *plan, const struct dri
     const struct windows *w = facts->windows;
     _cleanup_free_ char *staged = windows_path(facts, STAGE "/netkvm.inf");
     _cleanup_free_ char *installed = windows_path(facts, "System32/drivers/netkvm.sys");
+    _cleanup_free_ char *left = windows_path(facts, "Drivers/VirtIO/netkvm.inf");
     const char *system = drivertable_system(w), *arch = windows_arch_name(w->arch);
 
     facts->virtio_disk =
         driverset_find(set, "viostor.sys") || windows_has_boot_driver(facts, "viostor");
-    facts->virtio_net = driverset_find(set, "netkvm.inf") || tree_exists(&facts->tree, staged) ||
-                        tree_exists(&facts->tree, installed);
+    facts->virtio_net = driverset_find(set, "netkvm.inf") || tree_exists(&facts->tree, left) ||
+                        tree_exists(&facts->tree, staged) || tree_exists(&facts->tree, installed);
     if (!facts->virtio_disk)
         plan_warn(plan, CHANGE,
                   "there is no virtio disk driver for %s (%s/%s) among the drivers given: the "
@@ -232,6 +242,17 @@ static void tell_result(struct facts *facts, struct plan *plan, const struct dri
                   "there is no virtio network driver for %s (%s/%s) among the drivers given: the "
                   "guest needs an e1000 or rtl8139 card",
                   w->product, system, arch);
+}
+
+static void tell_engine(const struct facts *facts, struct plan *plan)
+{
+    const struct windows *w = facts->windows;
+
+    if (w->by_v2v)
+        plan_note(plan, CHANGE,
+                  "virt-v2v-in-place gives the guest its drivers, before these changes");
+    else if (w->engine_why && !windows_was_v2v(facts))
+        plan_note(plan, CHANGE, "virt-v2v-in-place is not used: %s", w->engine_why);
 }
 
 static int load(const struct facts *facts, struct driver_set *ret_set, struct error **err)
@@ -265,10 +286,11 @@ static int apply(struct facts *facts, struct plan *plan, struct error **err)
     if (r < 0)
         return r;
     tell_result(facts, plan, &set);
+    tell_engine(facts, plan);
     w->has_drivers = tree_exists(&facts->tree, stage);
     w->has_agent_file = tree_exists(&facts->tree, agent);
     for (size_t i = 0; i < set.count; i++)
-        if (!is_foreign(facts, set.items[i].driver))
+        if (is_staged(facts, &set.items[i]))
             *(strcmp(set.items[i].driver, DRIVER_AGENT) == 0 ? &w->has_agent_file
                                                              : &w->has_drivers) = true;
     r = w->has_drivers ? extend_device_path(w, err) : 0;

@@ -10,9 +10,11 @@
  * deletes the service when it is done.
  */
 #include <string.h>
+#include <strings.h>
 
 #include "base/str.h"
 #include "morph/change.h"
+#include "morph/hostfile.h"
 #include "morph/windows-edit.h"
 
 #define CHANGE "firstboot"
@@ -103,6 +105,52 @@ static int add_disks(struct facts *facts, struct plan *plan, struct buffer *scri
                             err);
 }
 
+/* Only what needs no quoting in a script. */
+static bool is_plain(const char *name)
+{
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+
+    return n > 0 && n < 100 && !name[n];
+}
+
+/* The caller's own scripts, after everything else. */
+static int add_scripts(struct facts *facts, struct plan *plan, struct buffer *script,
+                       struct error **err)
+{
+    const struct hostfiles *list = &facts->request->script_firstboot;
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < list->count; i++) {
+        const struct hostfile *f = &list->items[i];
+        const char *dot = strrchr(f->name, '.');
+        bool power = dot && strcasecmp(dot, ".ps1") == 0;
+        _cleanup_free_ char *below = str_format("Slipway/scripts/%02zu-%s", i, f->name);
+
+        if (!hostfile_is_windows_script(f->name) || !is_plain(f->name))
+            return error_set(
+                err, EINVAL,
+                "--script-firstboot '%s': a script for Windows ends with .cmd, .bat or "
+                ".ps1, and has letters, digits, '.', '_' and '-' in its name",
+                f->name);
+        r = windows_put(facts, plan, CHANGE, below, f->data, f->length,
+                        str_dup("a script for the first boot"),
+                        str_dup("--script-firstboot gives it"), err);
+        buffer_printf(script, "echo %s\n%s\"%%here%%\\scripts\\%02zu-%s\"\n", f->name,
+                      power ? POWERSHELL : "call ", i, f->name);
+    }
+    return r;
+}
+
+static void tell_what_is_not_for_windows(const struct facts *facts, struct plan *plan)
+{
+    const struct request *q = facts->request;
+
+    if (q->ssh_keys.count > 0 || q->packages || q->install_agent || q->drop_credentials)
+        plan_warn(plan, CHANGE,
+                  "--ssh-key, --packages, --install-agent and --drop-credentials are for Linux "
+                  "guests: nothing was done about them; the agent comes with --virtio-win");
+}
+
 static int add_service(struct windows *w, struct error **err)
 {
     static const char command[] = COMMAND " /d /c start \"\" /b \"" COMMAND
@@ -160,6 +208,7 @@ static int apply(struct facts *facts, struct plan *plan, struct error **err)
     size_t bare;
     int r;
 
+    tell_what_is_not_for_windows(facts, plan);
     buffer_add_text(&script, head);
     bare = script.length;
     r = add_drivers(facts, plan, &script, err);
@@ -168,6 +217,9 @@ static int apply(struct facts *facts, struct plan *plan, struct error **err)
     if (r < 0)
         return r;
     buffer_add(&script, w->steps.data ? w->steps.data : "", w->steps.length);
+    r = add_scripts(facts, plan, &script, err);
+    if (r < 0)
+        return r;
     if (script.length == bare)
         return 0;
     buffer_add_text(&script, tail);

@@ -123,7 +123,10 @@ static int apply(struct facts *facts, struct plan *plan, struct error **err)
 
     p->net = net;
     winnet_read(w, net);
-    make_pairs(facts, p, plan);
+    if (facts->request->dhcp)
+        plan_note(plan, CHANGE, "the cards ask for their addresses by DHCP, as wanted");
+    else
+        make_pairs(facts, p, plan);
     if (p->count > 0) {
         if (modern)
             winnet_write_powershell(&script, p->pins, p->count);

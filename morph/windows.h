@@ -18,6 +18,7 @@ enum windows_arch { WINDOWS_X86, WINDOWS_AMD64, WINDOWS_ARM64 };
 const char *windows_arch_name(enum windows_arch arch); /* as drivers call it: "amd64"; static */
 
 struct windows {
+    char *device;      /* the volume it is on; NULL until somebody sets it */
     char *root;        /* directory of Windows as the guest writes it: "/Windows" */
     char *system_path; /* files of the two hives */
     char *software_path;
@@ -28,6 +29,9 @@ struct windows {
     unsigned major, minor, build; /* 10, 0, 17763 */
     bool is_server;
     enum windows_arch arch;
+
+    bool by_v2v;            /* virt-v2v-in-place gives it its drivers; windows-engine.h */
+    const char *engine_why; /* why not, when it might have; a clause, static; or NULL */
 
     /* Collected by the changes, in their order: */
     struct buffer system_what;   /* clauses: what is different in the hive SYSTEM */

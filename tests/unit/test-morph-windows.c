@@ -11,10 +11,13 @@
 #include "base/align.h"
 #include "base/fdio.h"
 #include "base/str.h"
+#include "morph/delegate.h"
 #include "morph/driverset.h"
 #include "morph/drivertable.h"
 #include "morph/plan.h"
+#include "morph/inspect.h"
 #include "morph/roots.h"
+#include "morph/windows-engine.h"
 #include "phony-windows.h"
 
 #define CS "ControlSet002\\"
@@ -320,6 +323,131 @@ static void test_after_the_first_boot(void **state)
     phony_done(&p);
 }
 
+static void test_scripts_and_dhcp(void **state)
+{
+    struct hostfile files[] = {
+        {.name = (char *)"one.cmd", .data = (char *)"echo 1\r\n", .length = 8},
+        {.name = (char *)"two.PS1", .data = (char *)"2", .length = 1}};
+    _cleanup_error_ struct error *err = NULL;
+    struct phony p;
+    struct plan plan;
+    const char *script;
+
+    phony_make(&p, &phony_11);
+    p.request.virtio_win = drivers;
+    p.request.dhcp = true;
+    p.request.script_firstboot = (struct hostfiles){files, 2};
+    assert_true(phony_morph(&p) > 0);
+    script = phony_text(&p, SLIPWAY "firstboot.cmd");
+    assert_non_null(strstr(script, "call \"%here%\\scripts\\00-one.cmd\"\r\n"));
+    assert_non_null(strstr(script, "-File \"%here%\\scripts\\01-two.PS1\"\r\n"));
+    assert_string_equal(phony_text(&p, SLIPWAY "scripts/00-one.cmd"), "echo 1\r\n");
+    assert_null(fake_find(&p.tree, SLIPWAY "network.ps1"));
+    assert_int_equal(phony_morph(&p), 0);
+    files[0].name = (char *)"a b.cmd";
+    windows_free(p.facts.windows);
+    os_done(&p.facts.os);
+    windows_tell(phony_read(&p), &p.facts);
+    assert_int_equal(plan_make(&p.facts, &plan, &err), -EINVAL);
+    assert_non_null(strstr(error_text(err), "a b.cmd"));
+    phony_done(&p);
+}
+
+/* virt-v2v-in-place has put the drivers there: only what it does not do is left. */
+static void test_after_virt_v2v(void **state)
+{
+    struct phony p;
+    struct windows *w;
+
+    phony_make(&p, &phony_2019);
+    p.request.virtio_win = drivers;
+    hive_set_number(p.system, CS "Services\\viostor", "Start", 0, NULL);
+    phony_write(&p);
+    fake_text(&p.tree, "/Windows/System32/drivers/viostor.sys", "of virt-v2v");
+    fake_text(&p.tree, "/Windows/Drivers/VirtIO/netkvm.inf", "of virt-v2v");
+    assert_true(phony_morph(&p) > 0);
+    assert_true(p.facts.virtio_disk && p.facts.virtio_net);
+    assert_null(fake_find(&p.tree, SLIPWAY "drivers/netkvm.inf"));
+    assert_non_null(fake_find(&p.tree, SLIPWAY "network.ps1"));
+    assert_non_null(fake_find(&p.tree, SLIPWAY "qemu-ga.msi"));
+    assert_null(strstr(phony_text(&p, SLIPWAY "firstboot.cmd"), "pnputil"));
+    w = phony_read(&p);
+    assert_false(hive_has_key(w->system, "DriverDatabase\\DeviceIds"));
+    windows_free(w);
+    assert_int_equal(phony_morph(&p), 0);
+    phony_done(&p);
+}
+
+static void choose(struct phony *p, enum windows_engine engine, int result, bool by_v2v)
+{
+    _cleanup_error_ struct error *err = NULL;
+
+    windows_free(p->facts.windows);
+    os_done(&p->facts.os);
+    windows_tell(phony_read(p), &p->facts);
+    p->request.windows_engine = engine;
+    assert_int_equal(windows_choose_engine(&p->facts, &err), result);
+    assert_int_equal(p->facts.windows->by_v2v, by_v2v);
+}
+
+static void test_choice_of_the_engine(void **state)
+{
+    _cleanup_free_ char *program = str_format("%s/virt-v2v-in-place", drivers);
+    _cleanup_free_ char *service = str_format("%s/rhsrvany.exe", drivers);
+    _cleanup_free_ char *path = str_dup(getenv("PATH"));
+    struct phony p;
+
+    phony_make(&p, &phony_2019);
+    p.request.virtio_win = drivers;
+    setenv("PATH", drivers, 1);
+    setenv("VIRT_TOOLS_DATA_DIR", drivers, 1);
+    choose(&p, WINDOWS_ENGINE_AUTO, 0, false);
+    choose(&p, WINDOWS_ENGINE_V2V, -ENOENT, false);
+    assert_int_equal(fdio_replace_file(program, "", 0, 0755), 0);
+    choose(&p, WINDOWS_ENGINE_AUTO, 0, false);
+    assert_non_null(strstr(p.facts.windows->engine_why, "rhsrvany.exe"));
+    assert_int_equal(fdio_replace_file(service, "", 0, 0644), 0);
+    choose(&p, WINDOWS_ENGINE_AUTO, 0, true);
+    choose(&p, WINDOWS_ENGINE_V2V, 0, true);
+    choose(&p, WINDOWS_ENGINE_OWN, 0, false);
+    hive_set_number(p.system, CS "Services\\viostor", "Start", 0, NULL);
+    phony_write(&p);
+    fake_text(&p.tree, "/Windows/System32/drivers/viostor.sys", "there");
+    choose(&p, WINDOWS_ENGINE_V2V, 0, false); /* nothing is left for it */
+    setenv("PATH", path, 1);
+    unsetenv("VIRT_TOOLS_DATA_DIR");
+    phony_done(&p);
+}
+
+static void test_what_virt_v2v_is_given(void **state)
+{
+    char *files[] = {(char *)"/a/disk", (char *)"/b&'<"};
+    struct disk_spec disk = {.socket = (char *)"/run/x y.sock", .export_name = (char *)"vm/sda?"};
+    _cleanup_buffer_ struct buffer xml = {0};
+    char *text;
+
+    delegate_write_xml(&xml, files, 2);
+    assert_non_null(strstr(xml.data, "<source file='/a/disk'/><target dev='sda'"));
+    assert_non_null(strstr(xml.data, "<source file='/b&#38;&#39;&#60;'/><target dev='sdb'"));
+    text = delegate_uri(&disk);
+    assert_string_equal(text, "nbd+unix:///vm/sda%3F?socket=/run/x%20y.sock");
+    free(text);
+    disk = (struct disk_spec){.host = (char *)"::1", .port = 10809, .export_name = (char *)""};
+    text = delegate_uri(&disk);
+    assert_string_equal(text, "nbd://[::1]:10809/");
+    free(text);
+    text =
+        delegate_last_words("[ 0.0] Opening\nvirt-v2v: error: bad\tthing\nIf reporting bugs\n \n");
+    assert_string_equal(text, "virt-v2v: error: bad thing");
+    free(text);
+    text = delegate_last_words("first\nlast");
+    assert_string_equal(text, "last");
+    free(text);
+    text = delegate_last_words("\n");
+    assert_string_equal(text, "");
+    free(text);
+}
+
 /* Windows beside another system, and Windows that nobody can read. */
 static void test_roots(void **state)
 {
@@ -393,11 +521,20 @@ static int group_tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_versions),           cmocka_unit_test(test_what_is_not_known),
-        cmocka_unit_test(test_arch_by_program),    cmocka_unit_test(test_windows_of_today),
-        cmocka_unit_test(test_all_versions_twice), cmocka_unit_test(test_old_windows),
-        cmocka_unit_test(test_drivers_are_needed), cmocka_unit_test(test_no_driver_for_this_one),
-        cmocka_unit_test(test_own_driver_stays),   cmocka_unit_test(test_after_the_first_boot),
+        cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_what_is_not_known),
+        cmocka_unit_test(test_arch_by_program),
+        cmocka_unit_test(test_windows_of_today),
+        cmocka_unit_test(test_all_versions_twice),
+        cmocka_unit_test(test_old_windows),
+        cmocka_unit_test(test_drivers_are_needed),
+        cmocka_unit_test(test_no_driver_for_this_one),
+        cmocka_unit_test(test_own_driver_stays),
+        cmocka_unit_test(test_after_the_first_boot),
+        cmocka_unit_test(test_scripts_and_dhcp),
+        cmocka_unit_test(test_after_virt_v2v),
+        cmocka_unit_test(test_choice_of_the_engine),
+        cmocka_unit_test(test_what_virt_v2v_is_given),
         cmocka_unit_test(test_roots),
         cmocka_unit_test(test_random_damage),
     };
