@@ -373,7 +373,7 @@ static void add_console(const char *words, size_t length, struct buffer *out)
     }
     for (; at < length; at += n + 1) {
         n = word_at(words, at, length);
-        if (n > 8 && strncmp(words + at, "console=", 8) == 0)
+        if (n >= 8 && strncmp(words + at, "console=", 8) == 0)
             break;
     }
     buffer_add(out, words, at);

@@ -162,7 +162,7 @@ char *bootmenu_extlinux_find(const char *text, const struct bootmenu_kernel *ker
         rest = menuline_after(&line, "linux", &length);
         if (!rest)
             rest = menuline_after(&line, "kernel", &length);
-        if (rest && label && menuline_is_kernel(rest, length, kernel))
+        if (rest && label && *label && menuline_is_kernel(rest, length, kernel))
             return steal_ptr(label);
     }
     return NULL;

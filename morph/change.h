@@ -19,6 +19,7 @@ struct change_ops {
 
 extern const struct change_ops change_linux_fstab;
 extern const struct change_ops change_linux_bootconfig;
+extern const struct change_ops change_linux_lvm;
 extern const struct change_ops change_linux_network;
 extern const struct change_ops change_linux_cloudinit;
 extern const struct change_ops change_linux_initramfs; /* after network: it copies the pins */

@@ -58,6 +58,8 @@ bool grubenv_set(const char *text, const char *name, const char *value, struct b
 
     while (end > 0 && text[end - 1] == '#')
         end--;
+    if (end == 0 || text[end - 1] != '\n')
+        return false; /* cut off */
     if (!line)
         line = rest = text + end;
     else

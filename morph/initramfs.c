@@ -80,9 +80,17 @@ static bool is_one_of(const char *name, const char *const *names, size_t count)
 
 static bool want(void *context, const struct cpio_entry *entry)
 {
-    static const char *const files[] = {"conf/modules",    "conf/conf.d/resume", "config",
-                                        "config/start.sh", "etc/modules",        "init",
-                                        "run_all.sh"};
+    static const char *const files[] = {"conf/modules",
+                                        "conf/conf.d/resume",
+                                        "config",
+                                        "config/start.sh",
+                                        "etc/modules",
+                                        "init",
+                                        "run_all.sh",
+                                        "etc/crypttab",
+                                        "etc/lvm/lvm.conf",
+                                        "etc/lvm/lvmlocal.conf",
+                                        "etc/lvm/devices/system.devices"};
     static const char *const indexes[] = {"modules.dep", "modules.alias", "modules.softdep"};
     const struct reading *rd = context;
     const char *below = below_modules(entry->name, rd->version);

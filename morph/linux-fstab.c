@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "morph/change.h"
 #include "morph/fstab.h"
+#include "morph/lasting.h"
 
 #define RESUME_DIRECTORY "/etc/initramfs-tools/conf.d"
 #define UNIT_DIRECTORY "/etc/systemd/system"
@@ -20,7 +21,7 @@ static const char why_names[] =
 
 /* One file being rewritten. */
 struct rewrite {
-    struct facts *facts;
+    const struct facts *facts;
     struct plan *plan;
     const char *path;
     struct buffer out, what;
@@ -130,30 +131,49 @@ static void rewrite_mapping(struct rewrite *rw, const struct fstab_line *line, c
     values[3] = lasting_options(rw, options);
 }
 
+static void rewrite_lines(struct rewrite *rw, const char *text,
+                          void (*line_change)(struct rewrite *, const struct fstab_line *, char **))
+{
+    const char *cursor = text;
+    struct fstab_line line;
+
+    while (fstab_next(&cursor, &line)) {
+        char *values[FSTAB_FIELDS] = {NULL};
+
+        if (line.fields > 0)
+            line_change(rw, &line, values);
+        fstab_copy_all(&rw->out, &line, values, cursor);
+        for (size_t i = 0; i < FSTAB_FIELDS; i++)
+            free(values[i]);
+    }
+}
+
 static int rewrite_table(struct facts *facts, struct plan *plan, const char *path,
                          void (*line_change)(struct rewrite *, const struct fstab_line *, char **),
                          struct error **err)
 {
     struct rewrite rw = {.facts = facts, .plan = plan, .path = path};
     _cleanup_free_ char *text = NULL;
-    struct fstab_line line;
-    const char *cursor;
     int r = plan_text(plan, &facts->tree, path, &text, err);
 
     if (r <= 0)
         return r;
-    cursor = text;
-    while (fstab_next(&cursor, &line)) {
-        char *values[FSTAB_FIELDS] = {NULL};
-
-        if (line.fields > 0)
-            line_change(&rw, &line, values);
-        fstab_copy_all(&rw.out, &line, values, cursor);
-        for (size_t i = 0; i < FSTAB_FIELDS; i++)
-            free(values[i]);
-    }
+    rewrite_lines(&rw, text, line_change);
     rewrite_finish(&rw);
     return 0;
+}
+
+char *fstab_lasting_crypttab(const struct facts *facts, struct plan *plan, const char *name,
+                             const char *text)
+{
+    struct rewrite rw = {.facts = facts, .plan = plan, .path = name};
+    char *changed = NULL;
+
+    rewrite_lines(&rw, text, rewrite_mapping);
+    if (rw.what.length > 0)
+        changed = buffer_steal(&rw.out);
+    rewrite_done(&rw);
+    return changed;
 }
 
 /* KEY=/dev/sda5, perhaps in quotes, wherever a line starts with `key`. */

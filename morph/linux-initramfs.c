@@ -14,6 +14,7 @@
 #include "morph/change.h"
 #include "morph/drivers.h"
 #include "morph/initramfs.h"
+#include "morph/lasting.h"
 #include "morph/link.h"
 #include "morph/rebuild.h"
 #include "morph/unified.h"
@@ -164,6 +165,7 @@ static int extend(struct work *k, struct error **err)
     if (is_tools)
         add_resume(k);
     waits_add(k->initramfs, &k->archive, &k->added);
+    lasting_copies(k->survey->facts, k->survey->plan, k->initramfs, &k->archive, &k->added);
     if (k->added.length > 0)
         propose_append(k);
     return 0;

@@ -17,6 +17,7 @@
 static const struct change_ops *const changes[] = {
     &change_linux_fstab,
     &change_linux_bootconfig,
+    &change_linux_lvm,
     &change_linux_network,
     &change_linux_cloudinit,
     &change_linux_initramfs,
@@ -30,7 +31,8 @@ static const struct change_ops *const changes[] = {
     &change_windows_firstboot,
     &change_windows_registry,
     &change_linux_leftovers,
-    &change_linux_accounts, &change_linux_firstboot,
+    &change_linux_accounts,
+    &change_linux_firstboot,
 };
 /* clang-format on */
 

@@ -83,6 +83,29 @@ def hydrating(root):
     return bytes(root)
 
 
+# The first byte chooses the kind of file: enum bootline_form.
+BOOT_FILES = {
+    "grub": b"\x07set default=\"${saved_entry}\"\nsubmenu 'a > b' --id s {\n"
+            b"menuentry 'x' --id 'x-1' {\n"
+            b"\tlinux /vmlinuz-1 root=/dev/sda1 ro resume=/dev/sda5 quiet\n"
+            b"}\n}\n"
+            b"set kernelopts=\"root=/dev/sda1 \"\n",
+    "legacy": b"\x08default=1\n# kopt=root=/dev/hda1 ro\ntitle a\n kernel (hd0,0)/vmlinuz-1 "
+              b"root=/dev/sda1 console=hvc0\ntitle b\n module /vmlinuz-1 root=/dev/sda2\n",
+    "entry": b"\x09title x\nversion 1\nlinux /vmlinuz-1\noptions root=/dev/sda1 console=tty0\n",
+    "extlinux": b"\x0aDEFAULT b\nLABEL a\n MENU DEFAULT\n LINUX vmlinuz-1\n APPEND root=/dev/sda1\n"
+                b"label b\n kernel x\n append root=/dev/vda1 console=ttyS0\n",
+    "env": b"\x0b" + (b"# GRUB Environment Block\nsaved_entry=0\nkernelopts=root=/dev/sda1 ro \n"
+                      .ljust(1024, b"#")),
+    "shell": b"\x0cGRUB_CMDLINE_LINUX_DEFAULT=\"quiet \\\" x\"\nGRUB_CMDLINE_LINUX='console=tty1 "
+             b"cryptopts=source=/dev/sda2,x'\nroot=/dev/sda3\ndefault_kernel_opts=a\n",
+    "words": b"\x0d# comment\ncryptdevice=/dev/sda2:root:opt root=/dev/mapper/root rw\nquiet\n",
+    "fstab": b"\x0e/dev/sda1 / ext4 defaults,x=/dev/sdb1 0 1\r\n\t# c\n/dev/sdb1 /a\\040b",
+    "lvm": b"\x0fdevices { filter = [ \"a|^/dev/sda2$|\", # x ]\n \"r|.*|\" ]\n}\n"
+           b"global_filter=[\"a|sd",
+}
+
+
 def store(build):
     with tempfile.TemporaryDirectory() as work:
         subprocess.run([build / "engine" / "slipway-store", "create", f"{work}/s", "vm",
@@ -154,6 +177,8 @@ def initramfs():
 
 
 def main():
+    for name, text in BOOT_FILES.items():
+        put("bootline", name, text)
     initramfs()
     for name, lines in REQUESTS.items():
         put("control", name, "\n".join(lines).encode())
