@@ -6,6 +6,7 @@
 
 #include "base/align.h"
 #include "base/str.h"
+#include "morph/drivertable.h"
 
 /* Major and minor of a version like "6.1.0-9-amd64" as 6001; 0 when it has none. */
 static int kernel_number(const struct facts *facts)
@@ -58,6 +59,20 @@ static char *osinfo_url(const char *vendor, const char *id, const char *version,
     return str_format("http://%s/%s/%.*s", vendor, id, (int)length, version);
 }
 
+/* libosinfo's last part of a name, by the name that drivers have for the system. */
+static char *windows_osinfo(const struct facts *facts)
+{
+    static const struct {
+        const char *system, *id;
+    } others[] = {{"w7", "7"}, {"w8", "8"}, {"w8.1", "8.1"}, {"w10", "10"}, {"w11", "11"}};
+    const char *system = facts->windows ? drivertable_system(facts->windows) : "";
+
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        if (strcmp(system, others[i].system) == 0)
+            system = others[i].id;
+    return *system ? str_format("http://microsoft.com/win/%s", system) : str_dup("");
+}
+
 static char *osinfo_id(const struct facts *facts)
 {
     static const struct {
@@ -78,6 +93,8 @@ static char *osinfo_id(const struct facts *facts)
     };
     const struct os *os = &facts->os;
 
+    if (facts_is_windows(facts))
+        return windows_osinfo(facts);
     for (size_t i = 0; os->id && i < ARRAY_SIZE(known); i++)
         if (strcmp(os->id, known[i].id) == 0)
             return osinfo_url(known[i].vendor, known[i].name, os->version, known[i].minor);

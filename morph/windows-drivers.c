@@ -244,6 +244,31 @@ static void tell_result(struct facts *facts, struct plan *plan, const struct dri
                   w->product, system, arch);
 }
 
+/* Without virtio the disk will be behind AHCI or IDE: drivers that Windows brings, but starts only
+ * where it found such hardware when it was installed.  StartOverride does the same in Windows 8 and
+ * later. */
+static int start_builtin_drivers(struct windows *w, struct error **err)
+{
+    static const char *const services[] = {"storahci", "msahci",   "iaStorV",
+                                           "pciide",   "intelide", "atapi"};
+    int sum = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(services); i++) {
+        _cleanup_free_ char *key = windows_key(w, "Services\\%s", services[i]);
+        _cleanup_free_ char *override = str_format("%s\\StartOverride", key);
+        uint32_t start;
+
+        if (hive_number(w->system, key, "Start", &start) && start != 0)
+            hive_sum(&sum, hive_set_number(w->system, key, "Start", 0, err));
+        if (hive_number(w->system, override, "0", &start) && start != 0)
+            hive_sum(&sum, hive_set_number(w->system, override, "0", 0, err));
+    }
+    if (sum > 0)
+        buffer_printf(&w->system_what, "%sWindows's own drivers for AHCI and IDE start with it",
+                      w->system_what.length ? "; " : "");
+    return MIN(sum, 0);
+}
+
 static void tell_engine(const struct facts *facts, struct plan *plan)
 {
     const struct windows *w = facts->windows;
@@ -287,6 +312,11 @@ static int apply(struct facts *facts, struct plan *plan, struct error **err)
         return r;
     tell_result(facts, plan, &set);
     tell_engine(facts, plan);
+    if (!facts->virtio_disk) {
+        r = start_builtin_drivers(w, err);
+        if (r < 0)
+            return r;
+    }
     w->has_drivers = tree_exists(&facts->tree, stage);
     w->has_agent_file = tree_exists(&facts->tree, agent);
     for (size_t i = 0; i < set.count; i++)

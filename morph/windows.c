@@ -245,8 +245,25 @@ struct windows *windows_free(struct windows *w)
     return NULL;
 }
 
+/* Windows keeps local time in the hardware clock unless somebody has set this (a number of 32 or
+ * 64 bits). */
+static bool clock_is_utc(const struct windows *w)
+{
+    _cleanup_free_ char *key = windows_key(w, "Control\\TimeZoneInformation");
+    size_t length = 0;
+    uint32_t type;
+    _cleanup_free_ char *data = hive_bytes(w->system, key, "RealTimeIsUniversal", &type, &length);
+
+    return data && length >= 4 && data[0] == 1;
+}
+
 void windows_tell(struct windows *w, struct facts *facts)
 {
+    facts->firmware = FIRMWARE_BIOS;
+    for (size_t i = 0; i < facts->volumes.count; i++)
+        if (facts->volumes.items[i].esp)
+            facts->firmware = FIRMWARE_UEFI;
+    facts->clock_utc = clock_is_utc(w);
     facts->family = FAMILY_WINDOWS;
     facts->windows = w;
     facts->os = (struct os){.id = str_dup("windows"),

@@ -15,6 +15,7 @@
 #include "morph/driverset.h"
 #include "morph/drivertable.h"
 #include "morph/plan.h"
+#include "morph/hints.h"
 #include "morph/inspect.h"
 #include "morph/roots.h"
 #include "morph/windows-engine.h"
@@ -71,6 +72,41 @@ static void test_versions(void **state)
         assert_true(facts_is_windows(&p.facts));
         phony_done(&p);
     }
+}
+
+static void test_hints(void **state)
+{
+    struct phony p;
+    struct plan plan;
+    struct hints hints;
+
+    phony_make(&p, &phony_11);
+    p.request.virtio_win = drivers;
+    volume_add(&p.facts.volumes, "/dev/sda1", 0, 1)->esp = true;
+    hive_set_number(p.system, CS "Control\\TimeZoneInformation", "RealTimeIsUniversal", 1, NULL);
+    phony_write(&p);
+    phony_plan(&p, &plan);
+    hints_make(&p.facts, &plan, &hints);
+    assert_string_equal(hints.firmware, "uefi");
+    assert_string_equal(hints.clock, "utc");
+    assert_string_equal(hints.disk_bus, "virtio");
+    assert_string_equal(hints.nic_model, "virtio");
+    assert_string_equal(hints.osinfo, "http://microsoft.com/win/11");
+    assert_true(hints.tpm);
+    hints_done(&hints);
+    plan_done(&plan);
+    phony_done(&p);
+    phony_make(&p, &phony_2003);
+    p.request.virtio_win = drivers;
+    phony_plan(&p, &plan);
+    hints_make(&p.facts, &plan, &hints);
+    assert_string_equal(hints.firmware, "bios");
+    assert_string_equal(hints.clock, "localtime");
+    assert_string_equal(hints.machine, "pc");
+    assert_string_equal(hints.osinfo, "http://microsoft.com/win/2k3");
+    hints_done(&hints);
+    plan_done(&plan);
+    phony_done(&p);
 }
 
 static void refused(struct phony *p, int code, const char *words)
@@ -249,8 +285,15 @@ static void test_no_driver_for_this_one(void **state)
 
     fdio_remove_tree(path);
     phony_make(&p, &phony_11);
+    hive_set_number(p.system, CS "Services\\storahci", "Start", 3, NULL);
+    hive_set_number(p.system, CS "Services\\storahci\\StartOverride", "0", 3, NULL);
+    phony_write(&p);
     p.request.virtio_win = empty;
     phony_plan(&p, &plan);
+    assert_int_equal(number_of(p.facts.windows->system, CS "Services\\storahci", "Start"), 0);
+    assert_int_equal(
+        number_of(p.facts.windows->system, CS "Services\\storahci\\StartOverride", "0"), 0);
+    assert_false(hive_has_key(p.facts.windows->system, CS "Services\\msahci"));
     assert_false(p.facts.virtio_disk);
     assert_true(p.facts.virtio_net);
     for (size_t i = 0; i < plan.note_count; i++)
@@ -522,6 +565,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_hints),
         cmocka_unit_test(test_what_is_not_known),
         cmocka_unit_test(test_arch_by_program),
         cmocka_unit_test(test_windows_of_today),
