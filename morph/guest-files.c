@@ -149,7 +149,8 @@ static int make_parent(struct guest *guest, const char *path, struct error **err
 int guest_label(struct guest *guest, const char *path, const char *label, struct error **err)
 {
     /* As setfilecon(3) stores it: with the NUL byte. */
-    if (guestfs_lsetxattr(guest->g, LABEL, label, (int)strlen(label) + 1, path) < 0)
+    if (guestfs_lsetxattr(guest->g, LABEL, label, (int)strlen(label) + 1, path) < 0 &&
+        guest_errno(guest) != ENOTSUP)
         return guest_error(guest, err, path);
     return 0;
 }
@@ -159,7 +160,8 @@ int guest_check_label(struct guest *guest, const char *path, const char *label, 
     size_t length = 0;
     _cleanup_free_ char *found = guestfs_lgetxattr(guest->g, path, LABEL, &length);
 
-    if (found && length == strlen(label) + 1 && memcmp(found, label, length) == 0)
+    if (found ? length == strlen(label) + 1 && memcmp(found, label, length) == 0
+              : guest_errno(guest) == ENOTSUP)
         return 0;
     return error_set(err, EIO, "%s does not have the SELinux context %s", path, label);
 }

@@ -121,7 +121,7 @@ int guest_delete(struct guest *guest, const char *path, struct error **err);
  * ended by NUL.  The sentence of a failure has the last line the program printed. */
 int guest_run(struct guest *guest, const char *words, size_t length, struct error **err);
 
-/* Sets the SELinux context of what path itself is. */
+/* Sets the SELinux context of what path itself is; nothing on a filesystem that keeps none. */
 int guest_label(struct guest *guest, const char *path, const char *label, struct error **err);
 
 /* -EIO with a sentence unless path itself has this SELinux context. */

@@ -33,6 +33,7 @@ static const struct change_ops *const changes[] = {
     &change_linux_leftovers,
     &change_linux_accounts,
     &change_linux_firstboot,
+    &change_linux_selinux,
 };
 /* clang-format on */
 

@@ -136,6 +136,10 @@ static void take_made(const char *folder, const json_t *entry, struct edit *e, s
     }
     free(e->data);
     e->kind = EDIT_WRITE;
+    if (*e->before) { /* the file is written in place and keeps its SELinux context */
+        free(e->label);
+        e->label = NULL;
+    }
     e->data = steal_ptr(data);
     e->length = length;
     memcpy(e->after, word(entry, "after"), sizeof(e->after));

@@ -82,12 +82,14 @@ static json_t *edits_json(const struct plan *plan)
 
     for (size_t i = 0; i < plan->edit_count; i++) {
         const struct edit *e = &plan->edits[i];
+        json_t *one = json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:o}", "change", e->change, "kind",
+                                edit_kind_name(e->kind), "path", text(e->path), "what",
+                                text(e->what), "why", text(e->why), "before", hash(e->before),
+                                "after", hash(e->after));
 
-        json_array_append_new(list,
-                              json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:o}", "change", e->change,
-                                        "kind", edit_kind_name(e->kind), "path", text(e->path),
-                                        "what", text(e->what), "why", text(e->why), "before",
-                                        hash(e->before), "after", hash(e->after)));
+        if (e->label)
+            json_object_set_new(one, "label", text(e->label));
+        json_array_append_new(list, one);
     }
     return list;
 }

@@ -39,6 +39,7 @@ FOREIGN = {
     "lzma.h": ["morph/unpack.c", "tests/*"],
     "zstd.h": ["morph/unpack.c", "tests/*"],
     "lz4*.h": ["morph/unpack.c", "tests/*"],
+    "selinux/*": ["morph/selinux.c"],
     "hivex.h": ["morph/hive.c"],
     "archive*.h": ["morph/driverset.c", "tests/*"],
     "sqlite3.h": ["orchestrator/journal.c"],

@@ -94,6 +94,19 @@ def check_alpine(tree):
     check(links(tree, "etc/runlevels/default") == ["sshd"], "alpine: sshd stays, the agent goes")
 
 
+def check_labels(family, result):
+    """With SELinux everything that is new has a context, and only that."""
+    for change in result["changes"]:
+        new = (change["kind"] == "link" or (change["kind"] in ("write", "directory") and
+                                            change["before"] is None))
+        check(("label" in change) == (new and "etc/selinux/config" in family.files),
+              f"{family.name}: the label of {change}")
+    labels = {change["path"]: change.get("label") for change in result["changes"]}
+    if family.name == "rocky9":
+        check(labels["/etc/systemd/system/vmtoolsd.service"] ==
+              "system_u:object_r:systemd_unit_file_t:s0", "rocky9: a unit's context")
+
+
 # Units that must be masked, and what else is told of a family.
 MASKED = {
     "debian12": ["open-vm-tools.service", "vgauth.service"],
@@ -134,6 +147,7 @@ def check_family(family):
     check_names(family, tree)
     check_initramfs(family, tree)
     check_boot(family, tree)
+    check_labels(family, result)
     check_masked(family, tree, MASKED[family.name])
     MORE.get(family.name, lambda tree: None)(tree)
     check([n["text"] for n in result["notes"] if n["warning"]] == [],
