@@ -357,7 +357,12 @@ static void rewrite_sysconfig(const struct netwish *wish, const char *file, cons
 
 static bool is_routes(const char *file)
 {
-    return strcmp(file, "routes") == 0;
+    return strcmp(file, "routes") == 0 || str_starts(file, "ifroute-");
+}
+
+static bool is_redhat_routes(const char *file)
+{
+    return str_starts(file, "route-") || str_starts(file, "route6-");
 }
 
 static void rewrite_routes(const struct netwish *wish, const char *file, const char *text,
@@ -368,7 +373,8 @@ static void rewrite_routes(const struct netwish *wish, const char *file, const c
     while (wish->dhcp && line_next(&text, &line)) {
         const char *at = line.at;
         struct word first = word_next(&at, line.at + line.length);
-        bool gateway = word_is(first, "default") || word_is(first, "0.0.0.0/0");
+        bool gateway =
+            word_is(first, "default") || word_is(first, "0.0.0.0/0") || word_is(first, "::/0");
 
         gateway ? netedit_comment(edit, line) : netedit_keep(edit, line);
         if (gateway)
@@ -420,6 +426,14 @@ const struct netstyle netstyle_routes_suse = {
     .name = "ifcfg of SUSE",
     .directory = "/etc/sysconfig/network",
     .takes = is_routes,
+    .read = read_nothing,
+    .rewrite = rewrite_routes,
+};
+
+const struct netstyle netstyle_routes = {
+    .name = "ifcfg",
+    .directory = "/etc/sysconfig/network-scripts",
+    .takes = is_redhat_routes,
     .read = read_nothing,
     .rewrite = rewrite_routes,
 };

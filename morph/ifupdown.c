@@ -192,6 +192,17 @@ static void begin_iface(struct stanza *s, struct word line, const char *rest)
                      s->name.at);
 }
 
+/* A command that sets what DHCP now sets is for a person to look at. */
+static void warn_of_command(struct stanza *s, struct word key, struct word line)
+{
+    static const char *const commands[] = {"up", "post-up", "pre-up"};
+
+    if (s->doing == STANZA_DHCP && word_is_any(key, commands, ARRAY_SIZE(commands)) &&
+        (memmem(line.at, line.length, "default", 7) || memmem(line.at, line.length, "addr ", 5)))
+        netedit_warn(s->edit, "a command of %.*s stays that sets an address or default route",
+                     (int)s->name.length, s->name.at);
+}
+
 static void rewrite_line(struct stanza *s, struct word line)
 {
     static const char *const fixed[] = {"address", "netmask", "gateway",     "broadcast",
@@ -217,6 +228,7 @@ static void rewrite_line(struct stanza *s, struct word line)
         s->line_dropped = s->doing == STANZA_DROP ||
                           (s->doing == STANZA_DHCP && word_is_any(key, fixed, ARRAY_SIZE(fixed)));
     s->line_dropped ? netedit_comment(s->edit, line) : netedit_keep(s->edit, line);
+    warn_of_command(s, key, line);
 }
 
 static void rewrite_text(const struct netwish *wish, const char *file, const char *text,

@@ -60,8 +60,11 @@ static enum naming naming_of(const struct facts *facts)
                                        "/usr/bin/udevadm"};
     int redhat = facts->family == FAMILY_REDHAT && facts->os.version ? atoi(facts->os.version) : 0;
 
-    if (tree_exists(&facts->tree, "/etc/mdev.conf") && !has_any(facts, udev, ARRAY_SIZE(udev)))
+    if ((facts->family == FAMILY_ALPINE || tree_exists(&facts->tree, "/etc/mdev.conf")) &&
+        !has_any(facts, udev, ARRAY_SIZE(udev)))
         return NAMING_MACTAB;
+    if (facts->family == FAMILY_ALPINE)
+        return NAMING_RULES; /* eudev */
     if (redhat == 4 || redhat == 5)
         return NAMING_HWADDR; /* its udev knows no ATTR{} */
     if (redhat == 6 || redhat == 7)
@@ -244,6 +247,10 @@ static int propose(struct facts *facts, struct plan *plan, const struct netfiles
         propose_link(plan, config, files, &facts->pins[i]);
     if (naming == NAMING_LINK)
         drop_old_links(facts, plan, files);
+    if (wish.table && !tree_exists(&facts->tree, "/etc/mdev.conf"))
+        plan_warn(plan, "network",
+                  "the guest has no /etc/mdev.conf that could start nameif: its cards get the "
+                  "kernel's names, in their order in the VM");
     if (naming == NAMING_LINK || naming == NAMING_MACTAB)
         netpins_check_order(facts, plan);
     propose_rewrites(plan, &wish, files);

@@ -154,6 +154,16 @@ struct netname *netconfig_by_mac(struct netconfig *config, struct word mac)
     return &config->items[config->count++];
 }
 
+void netconfig_pattern(struct netconfig *config, struct word name)
+{
+    if (name.length == 0 || name.length >= NETNAME_MAX ||
+        config->pattern_count == NETPATTERNS_MAX ||
+        (!memchr(name.at, '*', name.length) && !memchr(name.at, '?', name.length)))
+        return;
+    memcpy(config->patterns[config->pattern_count], name.at, name.length);
+    config->patterns[config->pattern_count++][name.length] = '\0';
+}
+
 const struct netname *netconfig_find(const struct netconfig *config, const char *name)
 {
     for (size_t i = 0; i < config->count; i++)

@@ -11,6 +11,7 @@
 
 #define NETNAME_MAX 16
 #define NETNAMES_MAX 256
+#define NETPATTERNS_MAX 8
 
 enum netkind {
     NET_CARD,   /* a network card, unless something says otherwise */
@@ -35,6 +36,8 @@ struct netname {
 struct netconfig {
     struct netname items[NETNAMES_MAX]; /* in the order of the files; entries never move */
     size_t count;
+    char patterns[NETPATTERNS_MAX][NETNAME_MAX]; /* names with wildcards: "ens*" */
+    size_t pattern_count;
     bool configuring;       /* the files now read configure interfaces */
     const struct nic *nics; /* the VM's: files may tell of cards that are long gone */
     size_t nic_count;
@@ -77,6 +80,9 @@ bool netname_set_mac(const struct netconfig *config, struct netname *n, struct w
 /* Records that a file is for the card with this MAC address (empty: for one that is told by other
  * means), whatever its name; the entry has no name.  NULL when it is no MAC address. */
 struct netname *netconfig_by_mac(struct netconfig *config, struct word mac);
+
+/* Records a name that has wildcards; others are left alone. */
+void netconfig_pattern(struct netconfig *config, struct word name);
 
 /* The entry for exactly this name, or NULL. */
 const struct netname *netconfig_find(const struct netconfig *config, const char *name);

@@ -12,10 +12,11 @@
 /* Those up to NAMING only give names to cards. */
 #define NAMING 3
 static const struct netstyle *const styles[] = {
-    &netstyle_rules,      &netstyle_link,         &netstyle_mactab, &netstyle_mdev,
-    &netstyle_interfaces, &netstyle_interfaces_d, &netstyle_ifcfg,  &netstyle_sysconfig,
-    &netstyle_ifcfg_suse, &netstyle_routes_suse,  &netstyle_wicked, &netstyle_netdev,
-    &netstyle_network,    &netstyle_keyfile,      &netstyle_netctl, &netstyle_netplan,
+    &netstyle_rules,      &netstyle_link,         &netstyle_mactab,      &netstyle_mdev,
+    &netstyle_interfaces, &netstyle_interfaces_d, &netstyle_ifcfg,       &netstyle_sysconfig,
+    &netstyle_routes,     &netstyle_ifcfg_suse,   &netstyle_routes_suse, &netstyle_wicked,
+    &netstyle_netdev,     &netstyle_network,      &netstyle_keyfile,     &netstyle_netctl,
+    &netstyle_netplan,
 };
 
 const char *netfile_name(const struct netfile *file)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "morph/netpins.h"
 
+#include <fnmatch.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -98,6 +99,50 @@ static bool is_free_card(const struct facts *facts, const struct netconfig *conf
     return !mac_is_pinned(facts, nic->mac) && !needs_no_name(config, nic->mac);
 }
 
+/* A name for the card `number` that the guest's configuration finds, when that asks for names like
+ * "ens*" which no card would have here; NULL when nothing has to be done.  The caller frees. */
+static char *name_of_pattern(const struct netconfig *config, size_t number)
+{
+    _cleanup_free_ char *name = NULL;
+
+    for (size_t i = 0; i < config->pattern_count; i++) {
+        const char *pattern = config->patterns[i];
+        size_t length = strlen(pattern);
+
+        if (fnmatch(pattern, "enp1s0", 0) == 0)
+            return NULL;
+        if (name || pattern[length - 1] != '*')
+            continue;
+        name = str_format("%.*s%zu", (int)length - 1, pattern,
+                          strcmp(pattern, "ens*") == 0 ? 192 + 32 * number : number);
+        if (!netname_is_valid(name, strlen(name)) || netconfig_find(config, name)) {
+            free(name);
+            name = NULL;
+        }
+    }
+    return steal_ptr(name);
+}
+
+/* No file names this card. */
+static void name_unnamed(struct facts *facts, struct plan *plan, const struct netconfig *config,
+                         size_t number)
+{
+    const char *mac = facts->request->nics[number].mac;
+    _cleanup_free_ char *name = name_of_pattern(config, number);
+
+    if (name && !name_is_pinned(facts, name)) {
+        plan_note(plan, "network",
+                  "%s is called %s, as the guest's configuration is for names like that", mac,
+                  name);
+        add_pin(facts, mac, name);
+        return;
+    }
+    plan_note(plan, "network",
+              "the guest's configuration names no further card: %s gets the name its place on the "
+              "bus gives",
+              mac);
+}
+
 /* What neither the caller nor the guest tells: one to one, or by order. */
 static void pair_rest(struct facts *facts, struct plan *plan, const struct netconfig *config)
 {
@@ -113,10 +158,7 @@ static void pair_rest(struct facts *facts, struct plan *plan, const struct netco
             continue;
         name = next_free_name(facts, config);
         if (!name) {
-            plan_note(plan, "network",
-                      "the guest's configuration names no further card: %s gets the name its "
-                      "place on the bus gives",
-                      mac);
+            name_unnamed(facts, plan, config, i);
             continue;
         }
         if (names != 1 || cards != 1)

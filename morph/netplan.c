@@ -193,6 +193,8 @@ static void read_definition(struct document *d, struct definition *def, void *co
     struct word mac = scalar(get(d, get(d, def->body, "match").value, "macaddress").value);
     struct netname *n = NULL;
 
+    if (def->kind == NET_CARD)
+        netconfig_pattern(config, scalar(get(d, get(d, def->body, "match").value, "name").value));
     if (def->name.length == 0 && def->kind == NET_CARD)
         netconfig_by_mac(config, mac);
     else if (!memchr(def->name.at, '.', def->name.length))

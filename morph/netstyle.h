@@ -48,6 +48,7 @@ extern const struct netstyle netstyle_interfaces_d; /* what it includes */
 extern const struct netstyle netstyle_ifcfg;        /* Red Hat's */
 extern const struct netstyle netstyle_ifcfg_suse;
 extern const struct netstyle netstyle_sysconfig; /* /etc/sysconfig/network, the file */
+extern const struct netstyle netstyle_routes;    /* Red Hat's route-NAME */
 extern const struct netstyle netstyle_routes_suse;
 extern const struct netstyle netstyle_wicked;
 extern const struct netstyle netstyle_keyfile; /* NetworkManager */

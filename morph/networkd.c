@@ -73,6 +73,7 @@ static void read_network(struct netconfig *config, const char *file, const char 
     if (u)
         u->kind = NET_BRIDGE;
     for (struct word w = word_next(&at, end); w.length > 0; w = word_next(&at, end)) {
+        netconfig_pattern(config, w);
         n = memchr(w.at, '.', w.length) ? NULL : netconfig_entry(config, w);
         if (n && u && n != u)
             memcpy(n->upper, u->name, sizeof(u->name));

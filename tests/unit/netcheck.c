@@ -28,6 +28,7 @@ static const struct {
     {&netstyle_netplan, "lan.yaml"},
     {&netstyle_rules, "70-persistent-net.rules"},
     {&netstyle_mactab, "mactab"},
+    {&netstyle_routes, "route-eth0"},
 };
 
 static void fail(unsigned number, const char *what, const char *text, const char *more)

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#define NETCHECK_STYLES 16
+#define NETCHECK_STYLES 17
 
 /* Reads the text in style `number` and rewrites it, for two cards, as the bits of `wishes` say (1:
  * DHCP; 2: rules; 4: mactab; 8: HWADDR; 16: one card only).  Ends the program when the names it

@@ -64,6 +64,18 @@ static void test_ifupdown_bridge_over_bond(void **state)
                "iface br1 inet static\n  address 10.0.0.1/24\n  bridge_ports none\n");
 }
 
+static void test_commands_are_told(void **state)
+{
+    struct net *net = *state;
+
+    dhcp(net, "eth0", "/etc/network/interfaces",
+         "iface eth0 inet static\n  address 192.0.2.4/24\n  up route add default gw 192.0.2.1\n");
+    net_expect(net, "/etc/network/interfaces",
+               "iface eth0 inet dhcp\n  " WAS "address 192.0.2.4/24\n"
+               "  up route add default gw 192.0.2.1\n");
+    assert_non_null(strstr(net->notes, "a command of eth0 stays"));
+}
+
 static void test_no_client(void **state)
 {
     struct net *net = *state;
@@ -89,6 +101,8 @@ static void test_ifcfg(void **state)
     fake_text(&net->guest, SCRIPTS "ifcfg-br9", "DEVICE=br9\nTYPE=Bridge\nIPADDR=10.9.0.1\n");
     fake_text(&net->guest, "/etc/sysconfig/network",
               "NETWORKING=yes\nHOSTNAME=web1\nGATEWAY=192.0.2.1\nGATEWAYDEV=ens192\n");
+    fake_text(&net->guest, SCRIPTS "route-ens192",
+              "10.0.0.0/8 via 192.0.2.9\ndefault via 192.0.2.1\n");
     dhcp(net, "ens192", SCRIPTS "ifcfg-ens192",
          "TYPE=Ethernet\nBOOTPROTO=\"none\" # fixed\nDEVICE=ens192\nIPADDR0=192.0.2.4\nPREFIX0=24\n"
          "IPADDR1=192.0.2.6\nPREFIX1=24\nGATEWAY=192.0.2.1\nDNS1=192.0.2.53\n"
@@ -106,6 +120,8 @@ static void test_ifcfg(void **state)
     net_expect(net, SCRIPTS "ifcfg-br9", "DEVICE=br9\nTYPE=Bridge\nIPADDR=10.9.0.1\n");
     net_expect(net, "/etc/sysconfig/network",
                "NETWORKING=yes\nHOSTNAME=web1\n" WAS "GATEWAY=192.0.2.1\nGATEWAYDEV=ens192\n");
+    net_expect(net, SCRIPTS "route-ens192",
+               "10.0.0.0/8 via 192.0.2.9\n" WAS "default via 192.0.2.1\n");
     assert_non_null(strstr(net->notes, "range0: its range of fixed addresses stays"));
 }
 
@@ -264,6 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_ifupdown),
         TEST(test_ifupdown_bridge_over_bond),
+        TEST(test_commands_are_told),
         TEST(test_no_client),
         TEST(test_ifcfg),
         TEST(test_ifcfg_without_bootproto_and_with_another_mac),

@@ -316,6 +316,22 @@ static void test_networkd_by_driver_of_two_cards(void **state)
     assert_non_null(strstr(net->notes, "one.link: it asks for 'pci-0000:0b:00.0'"));
 }
 
+static void test_names_with_wildcards(void **state)
+{
+    struct net *net = *state;
+
+    net_nic(net, MAC1, NULL);
+    net_nic(net, MAC2, NULL);
+    fake_text(&net->guest, "/etc/netplan/a.yaml",
+              "network: {ethernets: {all: {match: {name: 'ens*'}, dhcp4: true}}}\n");
+    net_morph(net);
+    assert_string_equal(net->paths, LINK("ens192") " " LINK("ens224") " ");
+    fake_text(&net->guest, "/etc/netplan/a.yaml",
+              "network: {ethernets: {all: {match: {name: 'en*'}, dhcp4: true}}}\n");
+    net_morph(net);
+    assert_int_equal(net->facts.pin_count, 2); /* as the guest now says itself */
+}
+
 static void test_link_by_driver_is_taken_over(void **state)
 {
     struct net *net = *state;
@@ -462,7 +478,6 @@ static void test_alpine_with_kernel_names(void **state)
 
     net->facts.family = FAMILY_ALPINE;
     net_nic(net, MAC1, NULL);
-    fake_text(&net->guest, "/etc/mdev.conf", "null root:root 666\n");
     fake_text(&net->guest, "/etc/network/interfaces",
               "auto eth0\niface eth0 inet static\n\taddress 192.0.2.4/24\n");
     net_morph(net);
@@ -485,6 +500,18 @@ static void test_alpine_with_names_of_its_own(void **state)
     net_expect(net, "/etc/mdev.conf",
                "-SUBSYSTEM=net;DEVPATH=.*/net/.*;.*\troot:root 600 @nameif -s\n"
                "null root:root 666\n");
+}
+
+static void test_alpine_with_eudev(void **state)
+{
+    struct net *net = *state;
+
+    net->facts.family = FAMILY_ALPINE;
+    net_nic(net, MAC1, "lan");
+    fake_text(&net->guest, "/sbin/udevd", "");
+    fake_text(&net->guest, "/etc/mdev.conf", "");
+    net_morph(net);
+    net_expect(net, RULES, RULE_TEXT(MAC1, "lan"));
 }
 
 static void test_files_that_are_no_text(void **state)
@@ -540,6 +567,7 @@ int main(void)
         TEST(test_masked_predictable_names),
         TEST(test_networkd),
         TEST(test_networkd_by_driver_of_two_cards),
+        TEST(test_names_with_wildcards),
         TEST(test_link_by_driver_is_taken_over),
         TEST(test_rules_of_other_devices_are_told),
         TEST(test_netplan_of_an_installer),
@@ -551,6 +579,7 @@ int main(void)
         TEST(test_arch_netctl),
         TEST(test_alpine_with_kernel_names),
         TEST(test_alpine_with_names_of_its_own),
+        TEST(test_alpine_with_eudev),
         TEST(test_files_that_are_no_text),
         TEST(test_cloud_init_oddities),
     };
