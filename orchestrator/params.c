@@ -118,7 +118,7 @@ static int morph_options_check(const json_t *options, struct error **err)
 
         if (length == 0)
             return error_set(err, EINVAL, "morph_options must hold options of slipway-morph, each "
-                             "a string such as \"--dhcp\" or \"--key=/root/web.key\"");
+                             "a string such as \"--dhcp\" or \"--key=/etc/slipway/web.key\"");
         if (is_ours(text + 2, length))
             return error_set(err, EINVAL, "morph_options cannot hold '%s': slipwayd gives that "
                              "option itself", text);
