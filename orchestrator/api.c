@@ -6,6 +6,7 @@
 #include "base/align.h"
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/rehearsal.h"
 #include "orchestrator/version.h"
 
 /* name: what stood in the place of {name}, or NULL. */
@@ -111,6 +112,30 @@ static int post_cancel(struct daemon *d, const struct api_request *request, cons
     return verb_run(d, name, VERB_CANCEL, NULL, &answer->body, err);
 }
 
+static int post_rehearsal(struct daemon *d, const struct api_request *request, const json_t *body,
+                          const char *name, struct api_answer *answer, struct error **err)
+{
+    return rehearsal_begin(d, name, body, &answer->body, err);
+}
+
+static int delete_rehearsal(struct daemon *d, const struct api_request *request,
+                            const json_t *body, const char *name, struct api_answer *answer,
+                            struct error **err)
+{
+    return rehearsal_stop(d, name, &answer->body, err);
+}
+
+static int get_rehearsals(struct daemon *d, const struct api_request *request, const json_t *body,
+                          const char *name, struct api_answer *answer, struct error **err)
+{
+    json_t *list;
+    int r = rehearsal_list(d, name, &list, err);
+
+    if (r == 0)
+        answer->body = json_pack("{s:o}", "rehearsals", list);
+    return r;
+}
+
 static int get_report(struct daemon *d, const struct api_request *request, const json_t *body,
                       const char *name, struct api_answer *answer, struct error **err)
 {
@@ -161,6 +186,9 @@ static const struct route {
     {"POST", "/v1/migrations/{name}/sync", 202, BODY_NONE, post_sync},
     {"POST", "/v1/migrations/{name}/cutover", 202, BODY_ALLOWED, post_cutover},
     {"POST", "/v1/migrations/{name}/cancel", 202, BODY_NONE, post_cancel},
+    {"POST", "/v1/migrations/{name}/rehearsal", 202, BODY_ALLOWED, post_rehearsal},
+    {"DELETE", "/v1/migrations/{name}/rehearsal", 202, BODY_NONE, delete_rehearsal},
+    {"GET", "/v1/migrations/{name}/rehearsals", 200, BODY_NONE, get_rehearsals},
     {"GET", "/v1/migrations/{name}/report", 200, BODY_NONE, get_report},
     {"GET", "/v1/migrations/{name}/events", 200, BODY_NONE, get_events},
     {"GET", "/v1/events", 200, BODY_NONE, get_events},

@@ -21,6 +21,8 @@
 #include "orchestrator/source/source.h"
 #include "orchestrator/states.h"
 
+struct rehearsal;
+
 struct progress_state {
     char phase[16]; /* "map", "copy", "seal", "fold", "hydrate", "queued"; empty: none */
     uint64_t done_bytes;
@@ -46,6 +48,7 @@ struct job {
     bool cancel;     /* somebody wants the active thread to give up */
     uint64_t ticket; /* place in the queue for a sync slot; 0: not waiting */
     struct progress_state progress;
+    struct rehearsal *rehearsal; /* the last one; NULL: none since slipwayd began to know */
 };
 
 struct daemon {

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "orchestrator/daemon.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/rehearsal.h"
 
 void (*job_trace_hook)(const char *point, const char *detail);
 
@@ -52,6 +53,7 @@ void job_free(struct job *job)
     json_decref(job->params);
     json_decref(job->description);
     json_decref(job->facts);
+    rehearsal_free(job->rehearsal);
     free(job);
 }
 
@@ -321,6 +323,7 @@ json_t *job_json_locked(const struct daemon *d, const struct job *job)
     json_t *generation = json_object_get(job->facts, "generation");
 
     json_object_set(j, "generation", generation ? generation : json_null());
+    json_object_set_new(j, "rehearsal", rehearsal_json_locked(job));
     if (job->failed_state >= 0)
         json_object_set_new(j, "failed_state", json_string(job_state_name(job->failed_state)));
     if (job->error)

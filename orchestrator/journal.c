@@ -52,6 +52,12 @@ static const char *const schema[] = {
     "CREATE INDEX transitions_of ON transitions(migration);"
     "CREATE INDEX passes_of ON passes(migration);"
     "CREATE INDEX events_of ON events(migration);",
+
+    "CREATE TABLE rehearsals(id INTEGER PRIMARY KEY AUTOINCREMENT, migration TEXT NOT NULL"
+    " REFERENCES migrations(name) ON DELETE CASCADE, state TEXT NOT NULL,"
+    " params_json TEXT NOT NULL, result_json TEXT NOT NULL, started_ns INTEGER NOT NULL,"
+    " ended INTEGER NOT NULL DEFAULT 0);"
+    "CREATE INDEX rehearsals_of ON rehearsals(migration);",
 };
 
 void stamp_now(struct stamp *stamp)
@@ -497,6 +503,39 @@ int journal_list_passes(struct journal *j, const char *migration, json_t **ret_r
 {
     return run(j, ret_rows, err, "SELECT * FROM passes WHERE migration=? ORDER BY id", "s",
                migration);
+}
+
+int journal_begin_rehearsal(struct journal *j, const char *migration, const json_t *params,
+                            int64_t *ret_id, int64_t *ret_started_ns, struct error **err)
+{
+    _cleanup_json_ json_t *result = json_object();
+    struct stamp now;
+    int r;
+
+    LOCK_FOR_SCOPE(&j->lock);
+    stamp_now(&now);
+    r = run_locked(j, NULL, err, "INSERT INTO rehearsals(migration, state, params_json, "
+                   "result_json, started_ns) VALUES(?,'drafting',?,?,?)", "sjji", migration, params,
+                   result, now.wall_ns);
+    if (r < 0)
+        return r;
+    *ret_id = sqlite3_last_insert_rowid(j->db);
+    *ret_started_ns = now.wall_ns;
+    return 0;
+}
+
+int journal_set_rehearsal(struct journal *j, int64_t id, const char *state, const json_t *result,
+                          bool ended, struct error **err)
+{
+    return run(j, NULL, err, "UPDATE rehearsals SET state=?, result_json=?, ended=? WHERE id=?",
+               "sjii", state, result, (int64_t)ended, id);
+}
+
+int journal_list_rehearsals(struct journal *j, const char *migration, json_t **ret_rows,
+                            struct error **err)
+{
+    return run(j, ret_rows, err, "SELECT * FROM rehearsals WHERE ?1 IS NULL OR migration = ?1 "
+               "ORDER BY id DESC", "s", migration);
 }
 
 int journal_add_leftover(struct journal *j, const char *source, const char *migration, int64_t pass,

@@ -76,6 +76,15 @@ int journal_open_pass(struct journal *journal, const char *migration, json_t **r
 int journal_list_passes(struct journal *journal, const char *migration, json_t **ret_rows,
                         struct error **err);
 
+/* Rehearsals: {id, migration, state, params, result, started_ns, ended}; latest first, migration
+ * NULL: of all. */
+int journal_begin_rehearsal(struct journal *journal, const char *migration, const json_t *params,
+                            int64_t *ret_id, int64_t *ret_started_ns, struct error **err);
+int journal_set_rehearsal(struct journal *journal, int64_t id, const char *state,
+                          const json_t *result, bool ended, struct error **err);
+int journal_list_rehearsals(struct journal *journal, const char *migration, json_t **ret_rows,
+                            struct error **err);
+
 /* What exists on a source because of a migration: {id, source, migration, pass, thing}. */
 int journal_add_leftover(struct journal *journal, const char *source, const char *migration,
                          int64_t pass, const json_t *thing, int64_t *ret_id, struct error **err);

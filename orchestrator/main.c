@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "orchestrator/daemon.h"
 #include "orchestrator/httpd.h"
+#include "orchestrator/rehearsal.h"
 
 #define STOP_TIMEOUT_NS (15 * NS_PER_S)
 #define REAP_INTERVAL_MS 5000
@@ -77,6 +78,8 @@ static int daemon_start(struct daemon *d, struct httpd **ret_httpd, struct error
     r = jobs_load(d, err);
     if (r == 0)
         r = node_events_start(err);
+    if (r == 0)
+        r = rehearsals_resume(d, err);
     if (r == 0)
         r = runner_resume(d, err); /* before anybody can ask or add */
     return r == 0 ? httpd_start(d, ret_httpd, err) : r;

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "orchestrator/daemon.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/rehearsal.h"
 #include "orchestrator/steps.h"
 
 /* What a running job is told to do, read under the lock. */
@@ -26,6 +27,8 @@ bool run_interrupted(void *context)
     struct run *run = context;
     bool cancel, stop = wants(run, &cancel);
 
+    if (run->rehearsal)
+        return rehearsal_interrupted(run->rehearsal);
     return stop || (cancel && job_may_follow(run->job->state, JOB_CANCELLING));
 }
 

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "orchestrator/enginehost.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/rehearsal.h"
 #include "orchestrator/steps.h"
 
 /* The VM runs on the node.  A source that cannot be cleaned now does not undo that: what is left
@@ -138,8 +139,10 @@ int step_revert(struct run *run, struct error **err)
 int step_cancel(struct run *run, struct error **err)
 {
     _cleanup_free_ char *store = job_store(run->daemon, run->job);
-    int r = source_restore(run, err);
+    int r;
 
+    rehearsal_end(run);
+    r = source_restore(run, err);
     engine_cancel_sync(store);
     if (r == 0)
         r = pass_discard(run, err);

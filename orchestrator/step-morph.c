@@ -59,8 +59,15 @@ int draft_drop(struct run *run, struct error **err)
     }
 }
 
+/* What it shall do. */
+struct morph_task {
+    const char *draft;  /* static */
+    const char *record; /* folder for the recipe; NULL: one that is there is replayed */
+    bool warm;          /* it waits for the word once its appliance runs */
+};
+
 /* argv of slipway-morph; freed by argv_free. */
-static char **morph_argv(struct run *run, bool warm)
+static char **morph_argv(struct run *run, const struct morph_task *task)
 {
     const struct job *job = run->job;
     _cleanup_free_ char *store = job_store(run->daemon, job);
@@ -76,15 +83,19 @@ static char **morph_argv(struct run *run, bool warm)
     argv[n++] = str_dup("--json");
     argv[n++] = str_dup("--accel");
     argv[n++] = str_dup(job_accel(job));
-    if (warm)
+    if (task->warm)
         argv[n++] = str_dup("--wait");
-    if (access(recipe, R_OK) == 0) {
+    if (task->record) {
+        argv[n++] = str_dup("--record");
+        argv[n++] = str_dup(task->record);
+    } else if (access(recipe, R_OK) == 0) {
         argv[n++] = str_dup("--replay");
         argv[n++] = str_dup(recipe);
     }
     json_array_foreach(disks, i, item) {
         _cleanup_free_ char *export =
-            str_format(DRAFT "/%s%s", field_string(item, "name", ""), warm ? "+early" : "");
+            str_format("%s/%s%s", task->draft, field_string(item, "name", ""),
+                       task->warm ? "+early" : "");
 
         argv[n++] = str_dup("--disk");
         argv[n++] = engine_host_uri(store, export);
@@ -148,7 +159,7 @@ static void morph_show_phase(struct run *run, const char *log)
     const char *phase = field_string(j, "phase", NULL);
     struct progress_state *p = &run->job->progress;
 
-    if (!phase)
+    if (!phase || run->rehearsal)
         return;
     LOCK_FOR_SCOPE(&run->daemon->lock);
     snprintf(p->phase, sizeof(p->phase), "%s", phase);
@@ -173,8 +184,7 @@ void morph_cool(struct run *run)
     run->morpher = NULL;
 }
 
-/* Starts it; warm: it waits for the word once its appliance runs. */
-static int morph_spawn(struct run *run, bool warm, struct error **err)
+static int morph_spawn(struct run *run, const struct morph_task *task, struct error **err)
 {
     _cleanup_free_ char *store = job_store(run->daemon, run->job);
     struct morpher *m = mem_new(1, sizeof(*m));
@@ -183,15 +193,15 @@ static int morph_spawn(struct run *run, bool warm, struct error **err)
     int words[2] = {-1, -1}, r = 0;
     char **argv;
 
-    *m = (struct morpher){.report = str_format("%s/morph.json", store),
-                          .log = str_format("%s/morph.log", store),
+    *m = (struct morpher){.report = str_format("%s/%s.json", store, task->draft),
+                          .log = str_format("%s/%s.log", store, task->draft),
                           .go_fd = -1};
     run->morpher = m;
     out = open(m->report, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     errors = open(m->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (out < 0 || errors < 0)
         return error_set_errno(err, errno, "cannot write %s", out < 0 ? m->report : m->log);
-    if (warm && pipe2(words, O_CLOEXEC) < 0)
+    if (task->warm && pipe2(words, O_CLOEXEC) < 0)
         return error_set_errno(err, errno, "cannot make a pipe");
     input = words[0];
     m->go_fd = words[1];
@@ -199,7 +209,7 @@ static int morph_spawn(struct run *run, bool warm, struct error **err)
     options.stdout_fd = out;
     options.stderr_fd = errors;
     options.die_with_parent = true; /* nobody else may write to the draft after us */
-    argv = morph_argv(run, warm);
+    argv = morph_argv(run, task);
     r = proc_spawn(argv, &options, &m->pid, err);
     argv_free(argv);
     return r;
@@ -244,7 +254,7 @@ int morph_warm(struct run *run, struct error **err)
         return 0;
     r = run_attach_engine(run, err);
     if (r == 0)
-        r = morph_spawn(run, true, err);
+        r = morph_spawn(run, &(struct morph_task){.draft = DRAFT, .warm = true}, err);
     m = run->morpher;
     while (r == 0 && !is_warm(m) && clock_now_ns() - start < WARM_TIMEOUT_NS) {
         morph_show_phase(run, m->log);
@@ -284,16 +294,19 @@ static char *morph_reason(const json_t *result, const char *log)
     return sentence ? str_dup(sentence) : str_dup(line);
 }
 
-static int morph_verdict(struct run *run, const char *report, const char *log, int status,
+static int morph_verdict(const struct morpher *m, int status, json_t **ret_result,
                          struct error **err)
 {
+    const char *report = m->report, *log = m->log;
     _cleanup_free_ char *text = NULL, *reason = NULL;
     _cleanup_json_ json_t *result = NULL;
 
     if (fdio_read_file(report, MORPH_REPORT_MAX, &text, NULL) == 0)
         result = json_loads(text, 0, NULL);
-    if (status == 0)
-        return result ? job_set_fact(run->daemon, run->job, "morph", json_incref(result), err) : 0;
+    if (status == 0) {
+        *ret_result = steal_ptr(result);
+        return 0;
+    }
     reason = morph_reason(result, log);
     return error_set(err, status == MORPH_REFUSED ? EPERM : EIO,
                      "slipway-morph %s (exit code %d): %s; its log is %s, and a migration with "
@@ -304,6 +317,7 @@ static int morph_verdict(struct run *run, const char *report, const char *log, i
 
 int step_morph(struct run *run, struct error **err)
 {
+    _cleanup_json_ json_t *result = NULL;
     int status = 0, r;
 
     if (!field_bool(run->job->params, "morph", true))
@@ -320,14 +334,30 @@ int step_morph(struct run *run, struct error **err)
     job_trace("morph", "running");
     if (!morph_go(run)) {
         morph_cool(run);
-        r = morph_spawn(run, false, err);
+        r = morph_spawn(run, &(struct morph_task){.draft = DRAFT}, err);
     }
     if (r == 0)
         r = morph_wait(run, &status, err);
     if (r == 0)
-        r = morph_verdict(run, run->morpher->report, run->morpher->log, status, err);
+        r = morph_verdict(run->morpher, status, &result, err);
     morph_cool(run);
+    if (r == 0 && result)
+        r = job_set_fact(run->daemon, run->job, "morph", json_incref(result), err);
     if (r < 0)
         draft_drop(run, NULL);
+    return r;
+}
+
+int morph_rehearse(struct run *run, const char *draft, const char *record, json_t **ret_result,
+                   struct error **err)
+{
+    int status = 0, r;
+
+    r = morph_spawn(run, &(struct morph_task){.draft = draft, .record = record}, err);
+    if (r == 0)
+        r = morph_wait(run, &status, err);
+    if (r == 0)
+        r = morph_verdict(run->morpher, status, ret_result, err);
+    morph_cool(run);
     return r;
 }

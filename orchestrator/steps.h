@@ -27,6 +27,7 @@
 
 struct engine_status;
 struct morpher;
+struct rehearsal;
 
 /* One job at work, owned by its thread. */
 struct run {
@@ -38,6 +39,7 @@ struct run {
     struct control *engine; /* NULL: not attached */
     struct node *node;      /* NULL: not open */
     struct morpher *morpher; /* NULL: none was started */
+    struct rehearsal *rehearsal; /* this is not the job's own work but a rehearsal's; NULL: it is */
     int64_t last_event_ns;  /* when progress was last published */
     uint64_t source_looked_ns; /* behind an instant flip: when source and VM were last looked at */
     char *complaint;        /* what was noted last about them, so that it is said once */
@@ -83,6 +85,11 @@ int morph_warm(struct run *run, struct error **err);
 
 /* Asks slipway-morph whether it would take the migration's options: EINVAL with its sentence. */
 int morph_check_options(const struct daemon *d, const struct job *job, struct error **err);
+
+/* slipway-morph on a draft of that name, its recipe kept in the folder `record`; *ret_result: what it
+ * reports, a new reference, or NULL. */
+int morph_rehearse(struct run *run, const char *draft, const char *record, json_t **ret_result,
+                   struct error **err);
 
 /* Ends one that waits or works; fine without one. */
 void morph_cool(struct run *run);

@@ -16,6 +16,7 @@ int cli_sync(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_cutover(int argc, char **argv);
 int cli_cancel(int argc, char **argv);
+int cli_rehearse(int argc, char **argv);
 int cli_remove(int argc, char **argv);
 int cli_report(int argc, char **argv);
 int cli_diff(int argc, char **argv);

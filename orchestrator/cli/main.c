@@ -19,6 +19,7 @@ static const char help[] =
     "  slipway sync NAME                     copy what changed since\n"
     "  slipway status [NAME] [--watch]       how migrations are; --watch: go on telling\n"
     "  slipway cutover NAME [--instant]      stop the source, last delta, morph, flip, start\n"
+    "  slipway rehearse NAME [--keep]        morph and boot a draft, isolated, and discard it\n"
     "  slipway report NAME                   bytes, rates, downtime\n"
     "  slipway diff NAME [A [B]] [--files]   what changed between two generations\n"
     "  slipway cancel NAME                   give a migration up and clean\n"
@@ -56,6 +57,12 @@ static const char help[] =
     "  --connections N           NBD connections per disk, 1 to 16\n"
     "  --boot-timeout S          how many seconds the VM has to come up (default 600)\n"
     "  --uuid UUID               of the VM on the node\n"
+    "Options of rehearse:\n"
+    "  --check WHAT              the verdict: agent, running, console:REGEX, or auto (default:\n"
+    "                            the guest agent where there is one)\n"
+    "  --timeout S               how many seconds it has to come up (default 600)\n"
+    "  --keep                    leave the VM running when it came up\n"
+    "  --stop                    end a rehearsal, also one that was kept\n"
     "Options of diff:\n"
     "  --state DIR               slipwayd's --state (default /var/lib/slipway)\n"
     "  --disk NAME               only this disk\n"
@@ -72,10 +79,11 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } verbs[] = {
-    {"source", cli_source}, {"vm", cli_vm},           {"migrate", cli_migrate},
-    {"sync", cli_sync},     {"status", cli_status},   {"cutover", cli_cutover},
-    {"cancel", cli_cancel}, {"remove", cli_remove},   {"report", cli_report},
-    {"diff", cli_diff},     {"mount", cli_mount},   {"engine", cli_engine},
+    {"source", cli_source}, {"vm", cli_vm},             {"migrate", cli_migrate},
+    {"sync", cli_sync},     {"status", cli_status},     {"cutover", cli_cutover},
+    {"cancel", cli_cancel}, {"rehearse", cli_rehearse}, {"remove", cli_remove},
+    {"report", cli_report}, {"diff", cli_diff},         {"mount", cli_mount},
+    {"engine", cli_engine},
 };
 
 void cli_help(void)

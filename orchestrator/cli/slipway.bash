@@ -55,7 +55,7 @@ _slipway() {
     fi
     if [[ -z $words ]]; then
         case $COMP_CWORD:$verb in
-        1:*) words="source vm migrate sync status cutover report diff cancel remove mount engine --help --version" ;;
+        1:*) words="source vm migrate sync status rehearse cutover report diff cancel remove mount engine --help --version" ;;
         2:source) words="add list remove" ;;
         2:vm) words="list" ;;
         2:engine) words="create serve sync status cancel diff draft set load flip source source-lost detach failback limit stop fsck
@@ -67,6 +67,7 @@ _slipway() {
         *:migrate)
             words="$common --follow --detach --name --pool --map-network --shutdown-policy
                    --shutdown-timeout --on-failure --no-morph --morph-option --instant --accel --connections --boot-timeout --uuid" ;;
+        *:rehearse) words="$common --follow --detach --check --timeout --keep --stop $(_slipway_names status)" ;;
         *:cutover) words="$common --follow --detach --instant $(_slipway_names status)" ;;
         *:sync | *:cancel) words="$common --follow --detach $(_slipway_names status)" ;;
         *:diff) words="$common --state --disk --extents --fast --files $(_slipway_names status)" ;;

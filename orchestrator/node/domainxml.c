@@ -336,7 +336,14 @@ static int add_disks(const struct build *b, xmlNodePtr devices)
 
 static void plug_nic(xmlNodePtr nic, const char *to)
 {
-    if (is(to, "user") || is(to, "none")) {
+    if (is(to, "isolated")) {
+        /* The link is up, and whatever is sent goes to the discard port of this host, where nobody
+         * listens. */
+        xmlNodePtr source = set(set(add(set(nic, "type", "udp"), "source"), "address", "127.0.0.1"),
+                                "port", "9");
+
+        set(set(add(source, "local"), "address", "127.0.0.1"), "port", "0");
+    } else if (is(to, "user") || is(to, "none")) {
         set(nic, "type", "user");
     } else if (str_starts(to, "bridge:")) {
         set(nic, "type", "bridge");

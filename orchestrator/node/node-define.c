@@ -55,7 +55,8 @@ static int check_network(struct node *node, const char *network, struct error **
     virNetworkPtr found;
     int active;
 
-    if (strcmp(network, "none") == 0 || strcmp(network, "user") == 0)
+    if (strcmp(network, "none") == 0 || strcmp(network, "user") == 0 ||
+        strcmp(network, "isolated") == 0)
         return 0;
     if (str_starts(network, "bridge:"))
         return check_bridge(network + strlen("bridge:"), err);

@@ -106,8 +106,6 @@ def sync(args, event):
     state = load()
     if state["local_changes"]:
         raise Refused(errno.EPERM, "a draft was committed to this store")
-    if live["draft"]:
-        raise Refused(errno.EBUSY, "the draft is open; seal or drop it first")
     if state["mode"] not in ("init", "mirror"):
         raise Refused(errno.EPERM, "'sync' does not fit the mode")
     if state["snapshot"] == args["snapshot"]:
@@ -151,7 +149,7 @@ def draft_create(args, event):
             shutil.copyfile(state["targets"][disk], draft_file(disk))
             continue
         shutil.copyfile(gen_file(state["generation"], disk), draft_file(disk))
-    live["draft"] = args["name"]
+    live["draft"], live["over"] = args["name"], state["generation"]
     return {"name": args["name"], "generation": state["generation"]}
 
 
@@ -163,6 +161,8 @@ def need_draft():
 def draft_seal(args, event):
     state = load()
     need_draft()
+    if live["over"] != state["generation"]:
+        raise Refused(errno.EPERM, "the draft is not over the latest generation")
     state["generation"] += 1
     for disk in state["targets"]:
         os.rename(draft_file(disk), gen_file(state["generation"], disk))
@@ -176,6 +176,8 @@ def draft_seal(args, event):
 
 def draft_drop(args, event):
     need_draft()
+    for disk in load()["targets"]:
+        os.unlink(draft_file(disk))
     live["draft"] = None
     return {}
 

@@ -86,7 +86,10 @@ int node_undefine(struct node *n, const char *name, struct error **err)
 {
     _cleanup_free_ char *path = path_of(n, name, "xml");
 
+    _cleanup_free_ char *state = path_of(n, name, "state");
+
     fake_point("undefine", "before");
+    unlink(state);
     return unlink(path) < 0 && errno != ENOENT ? error_set(err, EIO, "cannot undefine") : 0;
 }
 
@@ -100,6 +103,15 @@ int node_start(struct node *n, const char *name, struct error **err)
         r = fdio_replace_file(path, "running", 7, 0600);
     fake_point("node-start", "after");
     return r;
+}
+
+int node_stop(struct node *n, const char *name, bool force, struct error **err)
+{
+    _cleanup_free_ char *path = path_of(n, name, "state");
+    int r = access(path, F_OK) == 0 ? fdio_replace_file(path, "off", 3, 0600) : 0;
+
+    fake_point("node-stop", "after");
+    return r < 0 ? error_set(err, EIO, "cannot stop") : 0;
 }
 
 int node_state(struct node *n, const char *name, const char **ret_state, struct error **err)

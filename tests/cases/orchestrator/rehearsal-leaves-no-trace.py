@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+# suite: quick
+# timeout: 120
+"""A rehearsal morphs and starts a draft beside the mirror, syncs go on meanwhile, and nothing of it
+is left: not when it passes, fails, is stopped or kept, nor after slipwayd was killed at any point
+of it.  A cutover ends it first."""
+
+import json
+import time
+
+from case import check, work
+from fakes import Platform, kill_everywhere
+
+
+def latest(p):
+    return (p.api("GET", "/v1/migrations/web/rehearsals")["rehearsals"] or [{}])[0]
+
+
+def wait_state(p, *states):
+    deadline = time.monotonic() + 60
+    while latest(p).get("state") not in states:
+        check(time.monotonic() < deadline, f"the rehearsal becomes {states}: {latest(p)}")
+        time.sleep(0.01)
+    return latest(p)
+
+
+def is_clear(p, what):
+    store = p.state / "stores/web"
+    check(not list(p.node.glob("web-rehearsal.*")), f"{what}: no VM is left")
+    check(not list(store.glob("draft-*")), f"{what}: no draft is left")
+    check(not (store / "recipe.new").exists(), f"{what}: no half recipe is left")
+    check("MORPHED" not in p.target(), f"{what}: the mirror is as it was")
+
+
+def ready(folder, **environment):
+    p = Platform(work / folder)
+    p.start(**environment)
+    p.add_source()
+    check(p.migrate()["state"] == "mirrored", "the mirror is there")
+    return p
+
+
+p = ready("p", FAKE_MORPH_PAUSE=1)
+text = p.cli("rehearse", "web", "--follow")
+check("rehearsal passed" in text and "morph" in text and "(agent)" in text, "it tells how it went")
+is_clear(p, "passed")
+check("--record" in (p.folder / "morph-arguments").read_text(), "a recipe is recorded")
+check(p.job()["state"] == "mirrored" and p.job()["rehearsal"]["state"] == "passed", "it is shown")
+
+p.cli("rehearse", "web")
+p.guest_writes("while it is rehearsed")
+check(p.verb("sync")["generation"] == 1, "a sync goes on meanwhile")
+check(wait_state(p, "passed", "failed")["generation"] == 0, "it was of the older generation")
+
+answer = json.loads(p.cli("rehearse", "web", "--keep", "--json", "--follow"))
+check(answer["state"] == "kept" and (p.node / "web-rehearsal.state").read_text() == "running",
+      "a kept one runs on")
+status, answer = p.raw("POST", "/v1/migrations/web/rehearsal")
+check(status == 409 and "kept" in answer["error"]["message"], "one at a time")
+p.cli("rehearse", "web", "--stop", "--follow")
+check(wait_state(p, "passed")["how"] == "agent", "a kept one that is stopped has passed")
+is_clear(p, "kept")
+
+(p.node / "fail-wait_up").write_text("the guest does not come up")
+says = p.cli("rehearse", "web", "--follow", expect=1)
+check(latest(p)["state"] == "failed" and "come up" in latest(p)["error"], "a failure is told")
+is_clear(p, "failed")
+(p.node / "fail-wait_up").unlink()
+
+for body, words in (({"check": "prayer"}, "console:REGEX"), ({"check": "console:("}, "regular"),
+                    ({"timeout_s": 0}, "between"), ({"speed": 1}, "speed")):
+    status, answer = p.raw("POST", "/v1/migrations/web/rehearsal", json.dumps(body))
+    check(status == 400 and words in answer["error"]["message"], f"{body}: {answer}")
+check(p.raw("DELETE", "/v1/migrations/web/rehearsal")[0] == 404, "nothing to stop")
+check(p.raw("POST", "/v1/migrations/nope/rehearsal")[0] == 404, "no such migration")
+
+p.cli("rehearse", "web")
+p.cli("cutover", "web", "--follow")
+check(wait_state(p, "stopped", "passed")["active"] is False, "a cutover ends it")
+check(p.job()["state"] == "done" and p.target().endswith("MORPHED\n"), "and the VM moves")
+check(not list(p.node.glob("web-rehearsal.*")), "no VM of the rehearsal is left")
+status, answer = p.raw("POST", "/v1/migrations/web/rehearsal")
+check(status == 409 and "done" in answer["error"]["message"], "too late to rehearse")
+check(len(p.api("GET", "/v1/migrations/web/rehearsals")["rehearsals"]) == 5, "all are remembered")
+p.stop()
+
+
+def story(p):
+    """Mirror, one rehearsal, to its end."""
+    job = p.job()
+    if not p.api("GET", "/v1/sources")["sources"]:
+        p.add_source()
+    elif not job:
+        p.api("POST", "/v1/migrations", {"source": "src", "vm": "web", "name": "web"})
+    elif job["state"] == "failed":
+        p.verb("sync")
+    elif job["state"] == "mirrored" and not job["active"] and not job["rehearsal"]:
+        p.api("POST", "/v1/migrations/web/rehearsal")
+    elif job["rehearsal"] and not job["rehearsal"]["active"]:
+        return True
+    time.sleep(0.01)
+    return False
+
+
+def after(p, what):
+    is_clear(p, what)
+    check(p.job()["rehearsal"]["state"] in ("passed", "stopped"), f"{what}: {p.job()['rehearsal']}")
+
+
+kill_everywhere(story, after)
