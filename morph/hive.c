@@ -3,6 +3,7 @@
 
 #include <hivex.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -15,8 +16,17 @@
 #define HEADER 4096
 #define KEY_NAME_MAX 255
 
+/* A value that was set. */
+struct setting {
+    char *path, *value, *data;
+    size_t length;
+    enum hive_value_type type;
+};
+
 struct hive {
     hive_h *h;
+    struct setting *settings;
+    size_t setting_count;
     char *name;
     bool changed;
     bool unfinished;
@@ -53,6 +63,12 @@ int hive_open(const char *name, const void *data, size_t length, struct hive **r
                          "the guest's registry hive %s is no hive; start the guest in the source, "
                          "shut it down and sync again",
                          name);
+    /* hivex believes this when it makes room for something new. */
+    if (le32((const unsigned char *)data + 40) > length - HEADER)
+        return error_set(err, EBADMSG,
+                         "the guest's registry hive %s is shorter than it says; start the guest in "
+                         "the source, shut it down and sync again",
+                         name);
     r = memory_file(&fd, path);
     if (r == 0)
         r = fdio_write_all(fd, data, length);
@@ -76,9 +92,47 @@ int hive_open(const char *name, const void *data, size_t length, struct hive **r
     return 0;
 }
 
+static void setting_done(struct setting *s)
+{
+    free(s->path);
+    free(s->value);
+    free(s->data);
+}
+
+/* Notes what the value has to be in the end. */
+static void remember(struct hive *hive, const char *path, const char *value,
+                     enum hive_value_type type, const void *data, size_t length)
+{
+    struct setting *s = NULL;
+
+    for (size_t i = 0; !s && i < hive->setting_count; i++)
+        if (strcasecmp(hive->settings[i].path, path) == 0 &&
+            strcasecmp(hive->settings[i].value, value) == 0)
+            s = &hive->settings[i];
+    if (s) {
+        setting_done(s);
+    } else {
+        hive->settings =
+            reallocarray(hive->settings, hive->setting_count + 1, sizeof(*hive->settings));
+        if (!hive->settings)
+            abort();
+        s = &hive->settings[hive->setting_count++];
+    }
+    *s = (struct setting){.path = str_dup(path),
+                          .value = str_dup(value),
+                          .data = mem_new(length + 1, 1),
+                          .length = length,
+                          .type = type};
+    if (length > 0)
+        memcpy(s->data, data, length);
+}
+
 struct hive *hive_free(struct hive *hive)
 {
     if (hive) {
+        for (size_t i = 0; i < hive->setting_count; i++)
+            setting_done(&hive->settings[i]);
+        free(hive->settings);
         hivex_close(hive->h);
         free(hive->name);
         free(hive);
@@ -94,6 +148,32 @@ bool hive_is_unfinished(const struct hive *hive)
 bool hive_is_changed(const struct hive *hive)
 {
     return hive->changed;
+}
+
+static bool is_set(struct hive *hive, const struct setting *s)
+{
+    size_t length = 0;
+    uint32_t type = 0;
+    _cleanup_free_ char *data = hive_bytes(hive, s->path, s->value, &type, &length);
+
+    return data && type == s->type && length == s->length && memcmp(data, s->data, length) == 0;
+}
+
+/* What was set into a hive that is damaged elsewhere may not be found in it. */
+static int check_settings(const struct hive *hive, const char *data, size_t length,
+                          struct error **err)
+{
+    _cleanup_hive_ struct hive *again = NULL;
+    int r = hive_open(hive->name, data, length, &again, err);
+
+    for (size_t i = 0; r == 0 && i < hive->setting_count; i++)
+        if (!is_set(again, &hive->settings[i]))
+            r = error_set(err, EBADMSG,
+                          "the guest's registry hive %s is damaged: %s does not stay in it; start "
+                          "the guest in the source, let it repair itself, shut it down and sync "
+                          "again",
+                          hive->name, hive->settings[i].path);
+    return r;
 }
 
 int hive_commit(struct hive *hive, char **ret_data, size_t *ret_length, struct error **err)
@@ -115,6 +195,9 @@ int hive_commit(struct hive *hive, char **ret_data, size_t *ret_length, struct e
     data = mem_new((size_t)st.st_size, 1);
     if (fdio_read_all(fd, data, (size_t)st.st_size) != st.st_size)
         return error_set(err, EIO, "cannot read the changed registry hive %s back", hive->name);
+    r = check_settings(hive, data, (size_t)st.st_size, err);
+    if (r < 0)
+        return r;
     *ret_length = (size_t)st.st_size;
     *ret_data = steal_ptr(data);
     return 0;
@@ -293,6 +376,7 @@ int hive_set(struct hive *hive, const char *path, const char *value, enum hive_v
     if (hivex_node_set_value(hive->h, node, &set, 0) < 0)
         return change_error(hive, path, errno, err);
     hive->changed = true;
+    remember(hive, path, value, type, data, length);
     return 1;
 }
 

@@ -44,7 +44,8 @@ bool hive_is_unfinished(const struct hive *hive);
 /* True once a hive_set_… call changed something. */
 bool hive_is_changed(const struct hive *hive);
 
-/* The hive as it is now, as the bytes of a file; the caller frees *ret_data. */
+/* The hive as it is now, as the bytes of a file, from which all that was set has been read back; the
+ * caller frees *ret_data.  -EBADMSG with a sentence when something that was set is not there. */
 int hive_commit(struct hive *hive, char **ret_data, size_t *ret_length, struct error **err);
 
 bool hive_has_key(struct hive *hive, const char *path);

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import netseeds
 
+sys.path.append(str(Path(__file__).parents[1] / "lib"))
+import hivefile
+
 CORPUS = Path(__file__).parent / "corpus"
 PAGE = 4096
 
@@ -176,7 +179,33 @@ def initramfs():
         put("wordlist", name, text.encode())
 
 
+def windows():
+    """A hive with a card, and the two sectors of a volume that wants to be checked."""
+    card = r"ControlSet001\Control\Class\{4D36E972-E325-11CE-BFC1-08002BE10318}\0001"
+    guid = "{AAAAAAAA-0000-0000-0000-000000000001}"
+    tcp = rf"ControlSet001\Services\Tcpip\Parameters\Interfaces\{guid}"
+    keys = {card: {"NetCfgInstanceId": guid, "NetworkAddress": "02-50-56-0A-0B-0C"},
+            tcp: {"EnableDHCP": 0, "IPAddress": ["10.0.0.7", "10.0.0.8"],
+                  "SubnetMask": ["255.0.0.0", "255.0.0.0"], "DefaultGateway": ["10.0.0.1"],
+                  "NameServer": "10.0.0.2 10.0.0.3", "Domain": "example.net"}}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in (("empty", {}), ("card", keys)):
+            hivefile.write(Path(folder, name), content)
+            put("hive", name, Path(folder, name).read_bytes())
+    boot = bytearray(512)
+    boot[3:11], boot[12], boot[13], boot[48], boot[64] = b"NTFS    ", 2, 8, 4, 0xf6
+    record = bytearray(1024)
+    record[0:8], record[20], record[48] = struct.pack("<4sHH", b"FILE", 48, 3), 56, 7
+    record[510] = record[1022] = 7
+    record[56:64] = struct.pack("<II", 0x70, 40)
+    record[72], record[76], record[90] = 12, 24, 1
+    put("ntfs", "marked", bytes(boot + record))
+    put("ntfs", "bitlocker", b"\xeb\x58\x90-FVE-FS-")
+    put("ntfs", "path", b"NetKVM/w11/amd64/netkvm.sys")
+
+
 def main():
+    windows()
     for name, text in BOOT_FILES.items():
         put("bootline", name, text)
     initramfs()

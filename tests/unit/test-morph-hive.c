@@ -111,9 +111,15 @@ static void test_damage_is_refused(void **state)
     assert_int_equal(hive_open("SYSTEM", bytes, 4096, &hive, &err), -EBADMSG);
     assert_non_null(strstr(error_text(err), "SYSTEM"));
     err = error_free(err);
-    bytes[40] ^= 1; /* the checksum no longer fits */
+    bytes[48] ^= 1; /* the checksum no longer fits */
     assert_int_equal(hive_open("SYSTEM", bytes, sizeof(bytes), &hive, &err), -EBADMSG);
     assert_non_null(strstr(error_text(err), "damaged"));
+    err = error_free(err);
+    minihive_make(bytes);
+    bytes[42] ^= 1; /* 64 KiB more than there is, and a checksum that fits */
+    bytes[510] ^= 1;
+    assert_int_equal(hive_open("SYSTEM", bytes, sizeof(bytes), &hive, &err), -EBADMSG);
+    assert_non_null(strstr(error_text(err), "shorter"));
     err = error_free(err);
     minihive_make(bytes);
     memcpy(bytes + 4096, "nibh", 4);
