@@ -236,6 +236,8 @@ static void rebind(const char *text, const char *mac, struct word device, struct
         else
             netedit_keep(edit, line);
     }
+    if (device.length == 0)
+        device = WORD("it");
     netedit_what(edit, "%.*s is the card with MAC %s", (int)device.length, device.at, mac);
 }
 

@@ -105,13 +105,18 @@ static void read_text(struct netconfig *config, const char *file, const char *te
     }
 }
 
+/* Each costs a look through the file. */
+#define ALIASES_MAX 256
+
 /* A file on its way to DHCP. */
 struct stanza {
     struct netedit *edit;
     const struct netwish *wish;
     enum stanza_fate { STANZA_KEEP, STANZA_DHCP, STANZA_DROP } doing;
     struct word name, family;
-    const char *rest;     /* the text behind this line */
+    const char *text;     /* all of it */
+    const char *rest;     /* what is behind this line */
+    unsigned aliases;     /* looked for so far */
     bool continued;       /* the line before ended in a backslash */
     bool line_dropped;    /* and was made a comment */
     struct buffer served; /* "ens192/inet " of what has DHCP already */
@@ -192,6 +197,56 @@ static void begin_iface(struct stanza *s, struct word line, const char *rest)
                      s->name.at);
 }
 
+/* Will nothing be left of the alias eth0:1? */
+static bool alias_goes(const struct stanza *s, struct word alias)
+{
+    const char *colon = memchr(alias.at, ':', alias.length), *text = s->text, *rest;
+    struct word line;
+    bool found = false;
+
+    if (!colon || !netwish_dhcp(s->wish, (struct word){alias.at, (size_t)(colon - alias.at)}))
+        return false;
+    while (line_next(&text, &line)) {
+        struct word key = line_words(line, &rest), name, family;
+        const char *end = line.at + line.length;
+
+        name = word_next(&rest, end);
+        family = word_next(&rest, end);
+        if (!word_is(key, "iface") || name.length != alias.length ||
+            memcmp(name.at, alias.at, name.length) != 0)
+            continue;
+        if (!word_is(word_next(&rest, end), "static") || has_members(text) ||
+            (!word_is(family, "inet") && !word_is(family, "inet6")))
+            return false;
+        found = true;
+    }
+    return found;
+}
+
+/* "auto eth0 eth0:1": ifup fails at an alias that no stanza is for. */
+static bool rewrite_auto(struct stanza *s, struct word line, struct word key, const char *rest)
+{
+    const char *end = line.at + line.length;
+    _cleanup_buffer_ struct buffer names = {0};
+    bool goes = false;
+
+    for (struct word w = word_next(&rest, end); w.length > 0; w = word_next(&rest, end)) {
+        if (memchr(w.at, ':', w.length) && ++s->aliases <= ALIASES_MAX && alias_goes(s, w))
+            goes = true;
+        else
+            buffer_printf(&names, " %.*s", (int)w.length, w.at);
+    }
+    if (!goes || end[-1] == '\\')
+        return false;
+    netedit_comment(s->edit, line);
+    if (names.length > 0) {
+        if (*end != '\n')
+            buffer_add_text(&s->edit->out, "\n");
+        buffer_printf(&s->edit->out, "%.*s%s\n", (int)key.length, key.at, names.data);
+    }
+    return true;
+}
+
 /* A command that sets what DHCP now sets is for a person to look at. */
 static void warn_of_command(struct stanza *s, struct word key, struct word line)
 {
@@ -211,6 +266,7 @@ static void rewrite_line(struct stanza *s, struct word line)
                                         "rename", "template", "no-auto-down", "no-scripts"};
     const char *rest;
     struct word key = line_words(line, &rest);
+    bool starts = word_is(key, "auto") || (key.length > 6 && strncmp(key.at, "allow-", 6) == 0);
 
     if (s->continued) {
         s->line_dropped ? netedit_comment(s->edit, line) : netedit_keep(s->edit, line);
@@ -221,9 +277,11 @@ static void rewrite_line(struct stanza *s, struct word line)
         begin_iface(s, line, rest);
         return;
     }
-    if (word_is_any(key, heads, ARRAY_SIZE(heads)) ||
-        (key.length > 6 && strncmp(key.at, "allow-", 6) == 0))
+    if (word_is_any(key, heads, ARRAY_SIZE(heads)) || starts) {
         s->doing = STANZA_KEEP;
+        if (starts && rewrite_auto(s, line, key, rest))
+            return;
+    }
     if (key.length > 0 && *key.at != '#')
         s->line_dropped = s->doing == STANZA_DROP ||
                           (s->doing == STANZA_DHCP && word_is_any(key, fixed, ARRAY_SIZE(fixed)));
@@ -234,7 +292,7 @@ static void rewrite_line(struct stanza *s, struct word line)
 static void rewrite_text(const struct netwish *wish, const char *file, const char *text,
                          struct netedit *edit)
 {
-    struct stanza s = {.edit = edit, .wish = wish};
+    struct stanza s = {.edit = edit, .wish = wish, .text = text};
     struct word line;
 
     while (wish->dhcp && line_next(&text, &line)) {

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "morph/change.h"
 #include "morph/inifile.h"
+#include "morph/init.h"
 #include "morph/link.h"
 #include "morph/netfiles.h"
 #include "morph/netpins.h"
@@ -224,6 +225,16 @@ static int warn_dhcp(struct facts *facts, struct plan *plan, const struct netfil
     return 0;
 }
 
+/* kudzu of RHEL 4 and 5 sees other hardware at the first boot, moves the card's configuration away
+ * and asks for DHCP. */
+static int disable_kudzu(struct facts *facts, struct plan *plan, struct error **err)
+{
+    static const struct service kudzu = {"kudzu", "network",
+                                         "it would replace the configuration of the network card"};
+
+    return service_disable(facts, plan, init_of(&facts->tree), &kudzu, err);
+}
+
 static int propose(struct facts *facts, struct plan *plan, const struct netfiles *files,
                    struct error **err)
 {
@@ -236,6 +247,8 @@ static int propose(struct facts *facts, struct plan *plan, const struct netfiles
 
     netfiles_tell(files, facts->request, config);
     netpins_decide(facts, plan, config);
+    netpins_check_names(facts, plan, config);
+    wish.heir = netpins_heir(facts, config);
     wish.pins = facts->pins;
     wish.pin_count = facts->pin_count;
     for (size_t i = 0; i < facts->pin_count; i++)
@@ -264,6 +277,8 @@ static int apply(struct facts *facts, struct plan *plan, struct error **err)
 
     if (r == 0)
         r = propose(facts, plan, &files, err);
+    if (r == 0 && facts->family == FAMILY_REDHAT)
+        r = disable_kudzu(facts, plan, err);
     netfiles_done(&files);
     return r;
 }

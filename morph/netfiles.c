@@ -9,6 +9,9 @@
 
 #define FILES_MAX 1024
 
+/* Configuration of networks is small; what is larger would only take time. */
+#define TEXT_MAX ((size_t)256 << 10)
+
 /* Those up to NAMING only give names to cards. */
 #define NAMING 3
 static const struct netstyle *const styles[] = {
@@ -51,6 +54,8 @@ static int add_file(struct facts *facts, struct plan *plan, struct netfiles *fil
                 ? tree_text(&facts->tree, path, &text, &why)
                 : 0;
 
+    if (r > 0 && strlen(text) > TEXT_MAX)
+        r = error_set(&why, EFBIG, "it is larger than %zu KiB", TEXT_MAX >> 10);
     if (r == -EBADMSG || r == -EFBIG) {
         plan_warn(plan, "network", "%s is not looked at: %s", path, error_text(why));
         return 0;

@@ -231,3 +231,68 @@ void netpins_check_order(const struct facts *facts, struct plan *plan)
         }
     }
 }
+
+static bool is_configured(const struct facts *facts, const struct netconfig *config,
+                          const char *mac)
+{
+    const struct netname *n = netconfig_find(config, name_of(facts, mac));
+
+    return needs_no_name(config, mac) || (n && n->configured);
+}
+
+static bool is_nic(const struct request *q, const char *mac)
+{
+    for (size_t i = 0; i < q->nic_count; i++)
+        if (strcmp(q->nics[i].mac, mac) == 0)
+            return true;
+    return false;
+}
+
+/* How many MAC addresses that no card has are all a file tells. */
+static size_t count_gone(const struct request *q, const struct netconfig *config)
+{
+    const char *first = NULL;
+    size_t count = 0;
+
+    for (size_t i = 0; i < config->count; i++) {
+        const struct netname *n = &config->items[i];
+
+        if (n->kind != NET_LABEL || !n->mac[0] || is_nic(q, n->mac) ||
+            (first && strcmp(first, n->mac) == 0))
+            continue;
+        first = n->mac;
+        count++;
+    }
+    return count;
+}
+
+const char *netpins_heir(const struct facts *facts, const struct netconfig *config)
+{
+    const struct request *q = facts->request;
+    const char *heir = NULL;
+
+    for (size_t i = 0; i < q->nic_count; i++) {
+        if (is_configured(facts, config, q->nics[i].mac))
+            continue;
+        if (heir)
+            return NULL;
+        heir = q->nics[i].mac;
+    }
+    return count_gone(q, config) == 1 ? heir : NULL;
+}
+
+void netpins_check_names(const struct facts *facts, struct plan *plan,
+                         const struct netconfig *config)
+{
+    for (size_t i = 0; i < config->count; i++) {
+        const struct netname *n = &config->items[i];
+        const char *name = name_of(facts, n->mac);
+
+        if (n->kind == NET_CARD && n->configured && n->mac[0] && *name &&
+            strcmp(name, n->name) != 0)
+            plan_warn(plan, "network",
+                      "the guest's configuration says that %s is %s, not %s: look whether --nic "
+                      "tells the right name",
+                      n->mac, n->name, name);
+    }
+}

@@ -8,6 +8,9 @@
 #include "base/align.h"
 #include "base/str.h"
 
+/* More than a person reads; a file with thousands of stanzas is not told stanza by stanza. */
+#define SENTENCES_MAX 2000
+
 bool netwish_dhcp(const struct netwish *wish, struct word name)
 {
     char exact[NETNAME_MAX];
@@ -45,7 +48,7 @@ const char *netwish_mac(const struct netwish *wish, struct word name, struct wor
 
     if (!mac_parse(old.at, old.length, mac) || has_nic(wish, mac))
         return NULL;
-    return netwish_pinned(wish, name);
+    return name.length > 0 ? netwish_pinned(wish, name) : wish->heir;
 }
 
 bool netwish_is_source_driver(struct word driver)
@@ -98,7 +101,7 @@ static void add_sentence(struct buffer *to, const char *fmt, va_list ap)
 
     if (vasprintf(&text, fmt, ap) < 0)
         abort();
-    if (!to->data || !strstr(to->data, text))
+    if (to->length < SENTENCES_MAX && (!to->data || !strstr(to->data, text)))
         buffer_printf(to, "%s%s", to->length ? "; " : "", text);
     free(text);
 }

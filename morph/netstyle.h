@@ -19,6 +19,8 @@ struct netwish {
     size_t nic_count;
     const struct pin *pins;
     size_t pin_count;
+    const char *heir; /* MAC of the only card that nothing configures, while files are for exactly
+                         one card that is gone, and tell no name; or NULL */
     bool dhcp; /* fixed addresses become DHCP */
 
     /* How names are kept when not by .link files: */

@@ -37,7 +37,8 @@ static void test_ifupdown(void **state)
     net_expect(
         net, "/etc/network/interfaces",
         "auto lo\niface lo inet loopback\n\n"
-        "auto ens192 ens192:1\niface ens192 inet dhcp\n"
+        WAS "auto ens192 ens192:1\n"
+               "auto ens192\niface ens192 inet dhcp\n"
         "\t" WAS "address 192.0.2.4\n\t" WAS "netmask 255.255.255.0\n"
         "\t" WAS "gateway 192.0.2.1\n"
         "\tdns-nameservers 192.0.2.53\n\tup ip route add 10.0.0.0/8 \\\n\t  via 192.0.2.9\n" WAS

@@ -87,6 +87,19 @@ static void test_rhel5_by_hwaddr(void **state)
                "DEVICE=eth1\nBOOTPROTO=dhcp\nHWADDR=" MAC2 "\n");
 }
 
+static void test_rhel5_without_kudzu(void **state)
+{
+    struct net *net = *state;
+
+    as_red_hat(net, "5.11");
+    fake_text(&net->guest, "/etc/inittab", "id:3:initdefault:\n");
+    fake_text(&net->guest, "/etc/rc.d/init.d/kudzu", "#!/bin/sh\n# chkconfig: 345 05 95\n");
+    fake_text(&net->guest, "/etc/init.d/kudzu", "#!/bin/sh\n# chkconfig: 345 05 95\n");
+    fake_link(&net->guest, "/etc/rc.d/rc3.d/S05kudzu", "../init.d/kudzu");
+    net_morph(net);
+    net_expect(net, "/etc/rc.d/rc3.d/S05kudzu", "(none)");
+}
+
 static void test_rhel6_rules_of_old_hardware(void **state)
 {
     struct net *net = *state;
@@ -213,6 +226,39 @@ static void test_keyfile_by_mac_needs_no_name(void **state)
     assert_string_equal(net->paths, LINK("ens224") " ");
     net_expect(net, LINK("ens224"), LINK_TEXT(MAC2, "ens224", ""));
     assert_string_equal(net->notes, "");
+}
+
+static void test_new_mac_of_a_connection_without_a_name(void **state)
+{
+    struct net *net = *state;
+    static const char before[] = "[connection]\nid=Wired 1\ntype=ethernet\n[ethernet]\n"
+                                 "mac-address=" OLD "\n[ipv4]\nmethod=auto\n";
+
+    as_red_hat(net, "9.3");
+    net_nic(net, MAC1, NULL);
+    fake_text(&net->guest, "/etc/NetworkManager/system-connections/w.nmconnection", before);
+    net_morph(net);
+    net_expect(net, "/etc/NetworkManager/system-connections/w.nmconnection",
+               "[connection]\nid=Wired 1\ntype=ethernet\n[ethernet]\n"
+               "mac-address=" MAC1 "\n[ipv4]\nmethod=auto\n");
+    net_nic(net, MAC2, NULL); /* now it may be either, but MAC1 is said to be it */
+    net_morph(net);
+    assert_int_equal(net->edits, 0);
+    fake_text(&net->guest, "/etc/NetworkManager/system-connections/w.nmconnection", before);
+    net_morph(net);
+    assert_int_equal(net->edits, 0); /* one of two: who knows */
+}
+
+static void test_names_that_contradict(void **state)
+{
+    struct net *net = *state;
+
+    as_red_hat(net, "8.9");
+    net_nic(net, MAC1, "eth1");
+    fake_text(&net->guest, "/etc/sysconfig/network-scripts/ifcfg-eth0",
+              "DEVICE=eth0\nHWADDR=" MAC1 "\n");
+    net_morph(net);
+    assert_non_null(strstr(net->notes, "says that " MAC1 " is eth0, not eth1"));
 }
 
 static void test_sles11(void **state)
@@ -517,14 +563,19 @@ static void test_alpine_with_eudev(void **state)
 static void test_files_that_are_no_text(void **state)
 {
     struct net *net = *state;
+    char *large = mem_new(300 << 10, 1);
 
     net_nic(net, MAC1, "ens192");
     fake_put(&net->guest, "/etc/network/interfaces.d/core",
              "\x7f"
              "ELF\0",
              5);
+    memset(large, '\n', (300 << 10) - 1);
+    fake_text(&net->guest, "/etc/network/interfaces.d/large", large);
+    free(large);
     net_morph(net);
     assert_non_null(strstr(net->notes, "interfaces.d/core is not looked at"));
+    assert_non_null(strstr(net->notes, "interfaces.d/large is not looked at"));
     assert_string_equal(net->paths, LINK("ens192") " ");
 }
 
@@ -555,12 +606,15 @@ int main(void)
         TEST(test_debian_bridges_bonds_vlans),
         TEST(test_two_unknown_cards_are_a_guess_that_is_told),
         TEST(test_rhel5_by_hwaddr),
+        TEST(test_rhel5_without_kudzu),
         TEST(test_rhel6_rules_of_old_hardware),
         TEST(test_new_mac_of_a_named_card),
         TEST(test_rhel7_gets_rules),
         TEST(test_rhel8_bond_of_ifcfg),
         TEST(test_rhel9_keyfile),
         TEST(test_keyfile_by_mac_needs_no_name),
+        TEST(test_new_mac_of_a_connection_without_a_name),
+        TEST(test_names_that_contradict),
         TEST(test_sles11),
         TEST(test_sles15_wicked),
         TEST(test_eth_names_in_another_order),
