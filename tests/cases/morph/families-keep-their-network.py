@@ -47,7 +47,8 @@ def run_once(family, *options):
     after = phonylinux.snapshot(tree)
     for path in UNTOUCHED:
         check(others.get(path) == after.get(path), f"{family.name}: {path} was touched")
-    changed = {c["path"] for c in result["changes"] if c["change"] == "network"}
+    changed = {c["path"] for c in result["changes"]
+               if c["change"] == "network" and c["kind"] != "directory"}
     return before, network_files(tree), changed, result["nics"]
 
 
