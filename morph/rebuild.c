@@ -22,10 +22,16 @@ enum initramfs_kind rebuild_kind(const struct tree *tree)
         const char *path;
         enum initramfs_kind kind;
     } marks[] = {
-        {"/etc/initramfs-tools", INITRAMFS_TOOLS}, {"/etc/mkinitcpio.conf", INITRAMFS_MKINITCPIO},
-        {"/etc/mkinitfs", INITRAMFS_MKINITFS},     {"/usr/bin/dracut", INITRAMFS_DRACUT},
-        {"/usr/sbin/dracut", INITRAMFS_DRACUT},    {"/sbin/dracut", INITRAMFS_DRACUT_OLD},
-        {"/etc/sysconfig/kernel", INITRAMFS_SUSE}, {"/etc/modprobe.conf", INITRAMFS_NASH},
+        {"/usr/sbin/update-initramfs", INITRAMFS_TOOLS},
+        {"/usr/bin/mkinitcpio", INITRAMFS_MKINITCPIO},
+        {"/sbin/mkinitcpio", INITRAMFS_MKINITCPIO},
+        {"/sbin/mkinitfs", INITRAMFS_MKINITFS},
+        {"/usr/sbin/mkinitfs", INITRAMFS_MKINITFS},
+        {"/usr/bin/dracut", INITRAMFS_DRACUT},
+        {"/usr/sbin/dracut", INITRAMFS_DRACUT},
+        {"/sbin/dracut", INITRAMFS_DRACUT_OLD},
+        {"/lib/mkinitrd", INITRAMFS_SUSE}, /* its scripts; Red Hat has the other two as well */
+        {"/etc/modprobe.conf", INITRAMFS_NASH},
     };
 
     for (size_t n = 0; n < ARRAY_SIZE(marks); n++)

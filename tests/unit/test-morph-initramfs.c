@@ -694,6 +694,57 @@ static void test_own_program_is_the_last_resort(void **state)
     refused("--rebuild never");
 }
 
+/* The command for an initramfs that nobody can read, on a guest with these files. */
+static void expect_command(const char *image, const char *initramfs, const char *words,
+                           size_t length)
+{
+    const struct edit *e;
+    struct plan plan;
+
+    put_modules("1.2-x", "");
+    put("kernel", "%s", image);
+    put("what is this", "%s", initramfs);
+    make_plan(&plan);
+    e = &plan.edits[plan.edit_count - 1];
+    assert_int_equal(e->kind, EDIT_RUN);
+    assert_int_equal(e->length, length);
+    assert_memory_equal(e->data, words, length);
+    plan_done(&plan);
+    tear_down(NULL);
+    set_up(NULL);
+}
+
+#define EXPECT(image, initramfs, words) expect_command(image, initramfs, words, sizeof(words))
+
+static void test_own_programs_of_all_families(void **state)
+{
+    put("", "/usr/sbin/update-initramfs");
+    put("", "/etc/initramfs-tools/modules");
+    EXPECT("/boot/vmlinuz-1.2-x", "/boot/initrd.img-1.2-x",
+           "/usr/sbin/update-initramfs\0-u\0-k\0001.2-x");
+    put("", "/usr/bin/mkinitcpio");
+    put("MODULES=()\n", "/etc/mkinitcpio.conf");
+    put("linux", "/lib/modules/1.2-x/pkgbase");
+    EXPECT("/boot/vmlinuz-linux", "/boot/initramfs-linux.img",
+           "/usr/bin/mkinitcpio\0-k\0001.2-x\0-g\0/boot/initramfs-linux.img");
+    put("", "/sbin/mkinitfs");
+    put("features=\"\"\n", "/etc/mkinitfs/mkinitfs.conf");
+    EXPECT("/boot/vmlinuz-x", "/boot/initramfs-x",
+           "/sbin/mkinitfs\0-o\0/boot/initramfs-x\0001.2-x");
+    put("", "/sbin/mkinitrd");
+    put("", "/lib/mkinitrd/scripts/boot-udev.sh");
+    put("INITRD_MODULES=\"\"\n", "/etc/sysconfig/kernel");
+    put("", "/etc/modprobe.conf");
+    EXPECT("/boot/vmlinuz-1.2-x", "/boot/initrd-1.2-x",
+           "/sbin/mkinitrd\0-k\0/boot/vmlinuz-1.2-x\0-i\0/boot/initrd-1.2-x");
+    put("", "/sbin/mkinitrd");
+    put("", "/etc/sysconfig/kernel");
+    put("", "/etc/modprobe.conf");
+    EXPECT("/boot/vmlinuz-1.2-x", "/boot/initrd-1.2-x.img",
+           "/sbin/mkinitrd\0-f\0--with=virtio_pci\0--with=virtio_blk\0/boot/initrd-1.2-x.img\0"
+           "1.2-x");
+}
+
 /* Under emulation it takes minutes: not for a kernel that is not booted. */
 static void test_own_program_is_not_run_for_old_kernels(void **state)
 {
@@ -769,6 +820,7 @@ int main(void)
         CASE(test_no_kernel_has_virtio),
         CASE(test_no_initramfs_for_a_modular_kernel),
         CASE(test_own_program_is_the_last_resort),
+        CASE(test_own_programs_of_all_families),
         CASE(test_own_program_is_not_run_for_old_kernels),
         CASE(test_word_lists),
     };
