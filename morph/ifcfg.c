@@ -333,15 +333,6 @@ static void rewrite_suse(const struct netwish *wish, const char *file, const cha
 }
 
 /* Red Hat's /etc/sysconfig/network: a default gateway for all interfaces. */
-static bool is_network(const char *file)
-{
-    return strcmp(file, "network") == 0;
-}
-
-static void read_nothing(struct netconfig *config, const char *file, const char *text)
-{
-}
-
 static void rewrite_sysconfig(const struct netwish *wish, const char *file, const char *text,
                               struct netedit *edit)
 {
@@ -411,8 +402,7 @@ const struct netstyle netstyle_ifcfg = {
 const struct netstyle netstyle_sysconfig = {
     .name = "ifcfg",
     .directory = "/etc/sysconfig",
-    .takes = is_network,
-    .read = read_nothing,
+    .only = "network",
     .rewrite = rewrite_sysconfig,
 };
 
@@ -428,7 +418,6 @@ const struct netstyle netstyle_routes_suse = {
     .name = "ifcfg of SUSE",
     .directory = "/etc/sysconfig/network",
     .takes = is_routes,
-    .read = read_nothing,
     .rewrite = rewrite_routes,
 };
 
@@ -436,7 +425,6 @@ const struct netstyle netstyle_routes = {
     .name = "ifcfg",
     .directory = "/etc/sysconfig/network-scripts",
     .takes = is_redhat_routes,
-    .read = read_nothing,
     .rewrite = rewrite_routes,
 };
 

@@ -9,11 +9,6 @@
 #include "base/str.h"
 #include "morph/netstyle.h"
 
-static bool is_interfaces(const char *file)
-{
-    return strcmp(file, "interfaces") == 0;
-}
-
 /* run-parts's names, and what clouds write. */
 static bool is_part(const char *file)
 {
@@ -306,7 +301,7 @@ static void rewrite_text(const struct netwish *wish, const char *file, const cha
 const struct netstyle netstyle_interfaces = {
     .name = "ifupdown",
     .directory = "/etc/network",
-    .takes = is_interfaces,
+    .only = "interfaces",
     .read = read_text,
     .rewrite = rewrite_text,
 };

@@ -35,14 +35,26 @@ static bool has_any(const struct facts *facts, const char *const *paths, size_t 
     return false;
 }
 
+/* Does the distribution bring these rules? */
 static bool has_rules(const struct facts *facts, const char *file)
 {
     _cleanup_free_ char *lib = str_format("/lib/udev/rules.d/%s", file);
     _cleanup_free_ char *usr = str_format("/usr/lib/udev/rules.d/%s", file);
-    _cleanup_free_ char *etc = str_format("/etc/udev/rules.d/%s", file);
-    const char *const paths[] = {lib, usr, etc};
+    const char *const paths[] = {lib, usr};
 
     return has_any(facts, paths, ARRAY_SIZE(paths));
+}
+
+/* A file of the same name in /etc, a link to /dev/null or an empty one, takes their place. */
+static bool links_are_masked(const struct facts *facts)
+{
+    static const char path[] = "/etc/udev/rules.d/80-net-setup-link.rules";
+    _cleanup_free_ char *text = NULL;
+    enum tree_kind kind = tree_kind(&facts->tree, path);
+
+    if (kind == TREE_LINK || kind == TREE_NONE)
+        return kind == TREE_LINK;
+    return tree_text(&facts->tree, path, &text, NULL) > 0 && !strstr(text, "net_setup_link");
 }
 
 /*
@@ -70,8 +82,7 @@ static enum naming naming_of(const struct facts *facts)
         return NAMING_HWADDR; /* its udev knows no ATTR{} */
     if (redhat == 6 || redhat == 7)
         return NAMING_RULES;
-    if (has_rules(facts, "75-persistent-net-generator.rules") ||
-        tree_kind(&facts->tree, "/etc/udev/rules.d/80-net-setup-link.rules") == TREE_LINK)
+    if (has_rules(facts, "75-persistent-net-generator.rules") || links_are_masked(facts))
         return NAMING_RULES;
     if (has_rules(facts, "80-net-name-slot.rules") && !has_rules(facts, "80-net-setup-link.rules"))
         return NAMING_RULES;

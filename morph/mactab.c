@@ -5,11 +5,6 @@
 
 #include "morph/netstyle.h"
 
-static bool is_mactab(const char *file)
-{
-    return strcmp(file, "mactab") == 0;
-}
-
 static void read_text(struct netconfig *config, const char *file, const char *text)
 {
     struct word line;
@@ -65,15 +60,6 @@ static void rewrite_text(const struct netwish *wish, const char *file, const cha
 }
 
 /* mdev has to start nameif for each card. */
-static bool is_mdev(const char *file)
-{
-    return strcmp(file, "mdev.conf") == 0;
-}
-
-static void read_mdev(struct netconfig *config, const char *file, const char *text)
-{
-}
-
 static void rewrite_mdev(const struct netwish *wish, const char *file, const char *text,
                          struct netedit *edit)
 {
@@ -93,7 +79,7 @@ static void rewrite_mdev(const struct netwish *wish, const char *file, const cha
 const struct netstyle netstyle_mactab = {
     .name = "mactab",
     .directory = "/etc",
-    .takes = is_mactab,
+    .only = "mactab",
     .read = read_text,
     .rewrite = rewrite_text,
 };
@@ -101,7 +87,6 @@ const struct netstyle netstyle_mactab = {
 const struct netstyle netstyle_mdev = {
     .name = "mdev",
     .directory = "/etc",
-    .takes = is_mdev,
-    .read = read_mdev,
+    .only = "mdev.conf",
     .rewrite = rewrite_mdev,
 };

@@ -51,7 +51,7 @@ static int add_file(struct facts *facts, struct plan *plan, struct netfiles *fil
     _cleanup_error_ struct error *why = NULL;
     _cleanup_free_ char *text = NULL;
     int r = files->count < FILES_MAX && !netfiles_find(files, path)
-                ? tree_text(&facts->tree, path, &text, &why)
+                ? plan_text(plan, &facts->tree, path, &text, &why)
                 : 0;
 
     if (r > 0 && strlen(text) > TEXT_MAX)
@@ -67,6 +67,14 @@ static int add_file(struct facts *facts, struct plan *plan, struct netfiles *fil
         abort();
     files->items[files->count++] = (struct netfile){style, str_dup(path), steal_ptr(text)};
     return 0;
+}
+
+static int add_only(struct facts *facts, struct plan *plan, struct netfiles *files,
+                    const struct netstyle *style, struct error **err)
+{
+    _cleanup_free_ char *path = str_format("%s/%s", style->directory, style->only);
+
+    return add_file(facts, plan, files, style, path, err);
 }
 
 /* All files of a directory whose names match; pattern may be NULL. */
@@ -114,7 +122,9 @@ int netfiles_read(struct facts *facts, struct plan *plan, struct netfiles *ret_f
 
     *ret_files = (struct netfiles){0};
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(styles); i++) {
-        r = add_directory(facts, plan, ret_files, styles[i], styles[i]->directory, NULL, err);
+        r = styles[i]->only
+                ? add_only(facts, plan, ret_files, styles[i], err)
+                : add_directory(facts, plan, ret_files, styles[i], styles[i]->directory, NULL, err);
         if (r == 0 && styles[i] == &netstyle_interfaces)
             r = add_sources(facts, plan, ret_files, err);
     }
@@ -138,6 +148,7 @@ void netfiles_tell(const struct netfiles *files, const struct request *request,
         const struct netfile *f = &files->items[i];
 
         config->configuring = !only_names(f->style);
-        f->style->read(config, netfile_name(f), f->text);
+        if (f->style->read)
+            f->style->read(config, netfile_name(f), f->text);
     }
 }

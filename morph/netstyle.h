@@ -21,7 +21,7 @@ struct netwish {
     size_t pin_count;
     const char *heir; /* MAC of the only card that nothing configures, while files are for exactly
                          one card that is gone, and tell no name; or NULL */
-    bool dhcp; /* fixed addresses become DHCP */
+    bool dhcp;        /* fixed addresses become DHCP */
 
     /* How names are kept when not by .link files: */
     bool rules;  /* udev rules */
@@ -40,7 +40,9 @@ struct netstyle {
     const char *name;
     const char *directory;
     bool (*takes)(const char *file); /* is this name in the directory one of its files? */
-    void (*read)(struct netconfig *config, const char *file, const char *text);
+    const char *only;                /* the only file, where there is but one: takes is NULL then */
+    void (*read)(struct netconfig *config, const char *file,
+                 const char *text); /* NULL: its files tell of no interface */
     void (*rewrite)(const struct netwish *wish, const char *file, const char *text,
                     struct netedit *edit); /* NULL: its files are only read */
 };

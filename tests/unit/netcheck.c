@@ -43,7 +43,8 @@ static void read_text(unsigned number, const struct netwish *wish, struct netcon
 {
     *config =
         (struct netconfig){.configuring = true, .nics = wish->nics, .nic_count = wish->nic_count};
-    styles[number].style->read(config, styles[number].file, text);
+    if (styles[number].style->read)
+        styles[number].style->read(config, styles[number].file, text);
     for (size_t i = 0; i < config->count; i++) {
         const struct netname *n = &config->items[i];
 

@@ -321,6 +321,9 @@ static void test_masked_predictable_names(void **state)
     net_morph(net);
     assert_string_equal(net->paths, RULES " ");
     net_expect(net, RULES, RULE_TEXT(MAC1, "lan"));
+    fake_text(&net->guest, "/etc/udev/rules.d/80-net-setup-link.rules", "# none\n");
+    net_morph(net);
+    assert_int_equal(net->edits, 0);
 }
 
 static void test_networkd(void **state)
@@ -492,6 +495,22 @@ static void test_netplan_by_driver_of_two_cards(void **state)
                "      dhcp4: true\n");
 }
 
+static void test_netplan_of_azure(void **state)
+{
+    struct net *net = *state;
+
+    net_nic(net, MAC1, NULL);
+    fake_text(&net->guest, "/etc/udev/rules.d/75-persistent-net-generator.rules", "");
+    fake_text(&net->guest, "/etc/netplan/50-cloud-init.yaml",
+              "network:\n  version: 2\n  ethernets:\n    eth0:\n      match:\n"
+              "        driver: hv_netvsc\n        macaddress: " MAC1 "\n      set-name: eth0\n");
+    net_morph(net);
+    net_expect(net, "/etc/netplan/50-cloud-init.yaml",
+               "network:\n  version: 2\n  ethernets:\n    eth0:\n      match:\n"
+               "        driver: virtio_net\n        macaddress: " MAC1 "\n      set-name: eth0\n");
+    net_expect(net, LINK("eth0"), LINK_TEXT(MAC1, "eth0", ""));
+}
+
 static void test_netplan_that_is_no_yaml(void **state)
 {
     struct net *net = *state;
@@ -629,6 +648,7 @@ int main(void)
         TEST(test_netplan_new_mac),
         TEST(test_netplan_by_driver),
         TEST(test_netplan_by_driver_of_two_cards),
+        TEST(test_netplan_of_azure),
         TEST(test_netplan_that_is_no_yaml),
         TEST(test_arch_netctl),
         TEST(test_alpine_with_kernel_names),
