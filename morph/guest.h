@@ -3,7 +3,8 @@
  * The guest's disks and files through libguestfs.  guest.c is the only file that sees guestfs.h.
  *
  * The guest is not trusted: its filesystems are mounted by the kernel of a small VM (libguestfs's
- * appliance), never by the host's, and no program of the guest is run.
+ * appliance), never by the host's.  Programs of the guest run only there, and only where the plan says
+ * so (EDIT_RUN).
  */
 #pragma once
 

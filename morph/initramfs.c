@@ -254,6 +254,11 @@ static int read_all(struct reading *rd, const char *bytes, size_t length, struct
         }
         r = read_archive(rd, bytes + at, length - at,
                          length - at > 6 && memcmp(bytes + at, "07070", 5) == 0, &used);
+        if (r == -EOPNOTSUPP)
+            return error_set(err, EOPNOTSUPP,
+                             "the initramfs of kernel %s is compressed with %s, which this program "
+                             "cannot read; choose another compression in the source and rebuild it",
+                             rd->version, unpack_kind_name(rd->i->last));
         if (r < 0)
             return error_set(err, EBADMSG,
                              "the initramfs of kernel %s is damaged or of an unknown kind at byte "

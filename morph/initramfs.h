@@ -43,7 +43,8 @@ struct initramfs {
     bool ends_padded;      /* zero bytes follow it */
 };
 
-/* Reads all archives of `data`.  -EBADMSG with a sentence for what is no initramfs. */
+/* Reads all archives of `data`.  -EBADMSG with a sentence for what is no initramfs,
+ * -EOPNOTSUPP for one that cannot be decompressed here. */
 int initramfs_read(const void *data, size_t length, const char *version, struct initramfs **ret,
                    struct error **err);
 struct initramfs *initramfs_free(struct initramfs *i);

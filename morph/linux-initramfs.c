@@ -203,7 +203,8 @@ static int change_file(struct work *k, struct error **err)
         return no_driver(k->kernel, err);
     if (k->initramfs)
         return extend(k, err);
-    r = propose_run(k, NULL);
+    /* What the guest's program makes would not be readable either. */
+    r = error_code(unreadable) == EOPNOTSUPP ? -EOPNOTSUPP : propose_run(k, NULL);
     return r < 0 ? error_move(err, &unreadable) : 0;
 }
 

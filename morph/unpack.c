@@ -53,6 +53,8 @@ enum unpack_kind unpack_kind_of(const void *data, size_t length)
                               "7zXZ\0",
                               6) == 0)
         return UNPACK_XZ;
+    if (length >= 5 && memcmp(p, "\x89LZO", 5) == 0)
+        return UNPACK_LZO;
     if (length >= 4 && le32(p) == 0xfd2fb528u)
         return UNPACK_ZSTD;
     if (length >= 4 && le32(p) == LZ4_MAGIC)
@@ -68,7 +70,8 @@ enum unpack_kind unpack_kind_of(const void *data, size_t length)
 
 const char *unpack_kind_name(enum unpack_kind kind)
 {
-    static const char *const names[] = {"none", "gzip", "xz", "lzma", "zstd", "bzip2", "lz4"};
+    static const char *const names[] = {"none", "gzip",  "xz",  "lzma",
+                                        "zstd", "bzip2", "lz4", "LZO"};
 
     return names[kind];
 }
@@ -214,6 +217,8 @@ int unpack_stream(enum unpack_kind kind, const void *data, size_t length, uint64
         return bunzip2(&pump, ret_used);
     case UNPACK_LZ4:
         return unlz4(&pump, ret_used);
+    case UNPACK_LZO:
+        return -EOPNOTSUPP;
     case UNPACK_NONE:
         break;
     }

@@ -683,6 +683,11 @@ static void test_own_program_is_the_last_resort(void **state)
     assert_string_equal(e->path, "/boot/initramfs-" EL9 ".img");
     plan_done(&plan);
 
+    put("\x89LZO", "/boot/initramfs-" EL9 ".img");
+    fake_find(&guest, "/boot/initramfs-" EL9 ".img")->length++; /* with the NUL byte */
+    refused("compressed with LZO");
+
+    put("what is this", "/boot/initramfs-" EL9 ".img");
     request.rebuild = REBUILD_NEVER;
     refused("damaged or of an unknown kind");
     request.rebuild = REBUILD_AUTO;
