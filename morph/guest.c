@@ -194,22 +194,32 @@ static int mount_now(struct guest *guest, const char *device, const char *direct
     return guestfs_mount_options(guest->g, all, device, directory);
 }
 
-/* libguestfs's text is "mount_options: DEVICE on DIRECTORY …: mount: /sysroot…: WHY. [more lines]" */
-static int mount_error(struct guest *guest, const struct volume *volume, const char *directory,
-                       struct error **err)
+/* What mount(8) said: libguestfs's text is "CALL: …: mount: /sysroot…: WHY." and hints on further
+ * lines.  Owned by the caller. */
+static char *mount_complaint(const struct guest *guest)
 {
-    const char *text = guestfs_last_error(guest->g), *why;
-    int code = guest_errno(guest);
+    const char *text = guestfs_last_error(guest->g), *why, *colon;
+    size_t length;
 
     text = text ? text : "unknown error";
     why = strstr(text, "mount: /sysroot");
-    why = why ? strstr(why, ": ") + 2 : text;
-    why = strstr(why, ": ") ? strstr(why, ": ") + 2 : why;
-    return error_set(err, code,
-                     "the guest's filesystem on %s (%s, for %s) cannot be mounted: %.*s; if it is "
+    colon = why ? strstr(why + strlen("mount: "), ": ") : NULL;
+    why = colon ? colon + 2 : text;
+    length = strcspn(why, "\r\n");
+    length -= length > 0 && why[length - 1] == '.';
+    return str_format("%.*s", (int)length, why);
+}
+
+static int mount_error(struct guest *guest, const struct volume *volume, const char *directory,
+                       struct error **err)
+{
+    _cleanup_free_ char *why = mount_complaint(guest);
+
+    return error_set(err, guest_errno(guest),
+                     "the guest's filesystem on %s (%s, for %s) cannot be mounted: %s; if it is "
                      "damaged, check it in the source (fsck) and sync again",
                      volume->device, *volume->type ? volume->type : "of unknown type", directory,
-                     (int)strcspn(why, "\r\n"), why);
+                     why);
 }
 
 int guest_mount(struct guest *guest, const struct volume *volume, const char *directory,
@@ -262,12 +272,15 @@ int guest_make_writable(struct guest *guest, struct error **err)
     if (!mounts)
         return guest_error(guest, err, "cannot list what is mounted");
     for (char **m = mounts; m[0] && m[1]; m += 2) {
+        _cleanup_free_ char *why = NULL;
+
         if (make_writable(guest, m[0], m[1]) == 0)
             continue;
+        why = mount_complaint(guest);
         return error_set(err, EROFS,
-                         "the guest's filesystem for %s cannot be made writable (%s); see that the "
-                         "disk is writable and the filesystem not damaged",
-                         m[1], guestfs_last_error(guest->g));
+                         "the guest's filesystem for %s cannot be made writable: %s; see that the "
+                         "disk or logical volume is writable and the filesystem not damaged",
+                         m[1], why);
     }
     return 0;
 }

@@ -227,15 +227,19 @@ static bool is_below(const char *path, const char *directory)
            (length == 1 || path[length] == '/' || path[length] == '\0');
 }
 
-uint64_t plan_bytes(const struct plan *plan, const char *prefix, const char *except)
+void plan_bytes(const struct plan *plan, const char *const *directories, size_t count,
+                uint64_t *ret_bytes)
 {
-    uint64_t bytes = 0;
-
+    memset(ret_bytes, 0, count * sizeof(*ret_bytes));
     for (size_t i = 0; i < plan->edit_count; i++) {
         const struct edit *e = &plan->edits[i];
+        size_t owner = count;
 
-        if (is_below(e->path, prefix) && !(except && is_below(e->path, except)))
-            bytes += e->kind == EDIT_RUN ? RUN_ROOM : round_up(e->length, 4096);
+        for (size_t d = 0; d < count; d++)
+            if (is_below(e->path, directories[d]) &&
+                (owner == count || strlen(directories[d]) > strlen(directories[owner])))
+                owner = d;
+        if (owner < count)
+            ret_bytes[owner] += e->kind == EDIT_RUN ? RUN_ROOM : round_up(e->length, 4096);
     }
-    return bytes;
 }

@@ -88,5 +88,6 @@ void plan_note(struct plan *plan, const char *change, const char *fmt, ...)
 void plan_warn(struct plan *plan, const char *change, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Bytes the edits add below the directory `prefix`, those below `except` (may be NULL) left out. */
-uint64_t plan_bytes(const struct plan *plan, const char *prefix, const char *except);
+/* Bytes the edits add below each directory, each edit counted at the deepest one it is below. */
+void plan_bytes(const struct plan *plan, const char *const *directories, size_t count,
+                uint64_t *ret_bytes);

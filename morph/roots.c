@@ -259,6 +259,7 @@ static int tell_none(const struct volume_list *volumes, const char *wanted, cons
 {
     const struct volume *luks = volume_find_type(volumes, "crypto_LUKS");
     const struct volume *bitlocker = volume_find_type(volumes, "BitLocker");
+    const struct volume *named = wanted ? find_named(volumes, wanted) : luks;
     _cleanup_free_ char *told = tell_volumes(volumes);
     bool opened = false;
 
@@ -267,6 +268,8 @@ static int tell_none(const struct volume_list *volumes, const char *wanted, cons
     if (complaint)
         return error_set(err, ENOENT, "no Linux root filesystem was found%s%s: %s",
                          wanted ? " on " : "", wanted ? wanted : "", complaint);
+    if (wanted && (!named || strcmp(named->type, "crypto_LUKS") != 0))
+        return error_set(err, ENOENT, "%s is not the root filesystem of a guest", wanted);
     if (luks && !opened && keys == 0)
         return error_set(err, ENOKEY,
                          "no Linux root filesystem was found, but %s is encrypted (LUKS); give its "

@@ -27,35 +27,36 @@ static int check_one(struct guest *guest, const char *directory, uint64_t needed
     return 0;
 }
 
-/* Edits are below these directories, of which each may be a filesystem of its own. */
-static const struct {
-    const char *directory, *except;
-    uint64_t reserve; /* free space that must be left behind what the plan adds */
-} places[] = {
-    {"/", "/boot", (uint64_t)16 << 20},
-    {"/boot", "/boot/efi", (uint64_t)2 << 20},
-    {"/boot/efi", NULL, (uint64_t)256 << 10},
+/* Each of these may be a filesystem of its own, and what must stay free there behind the plan. */
+static const char *const places[] = {"/", "/usr", "/var", "/root", "/boot", "/boot/efi", "/efi"};
+static const uint64_t reserves[] = {
+    (uint64_t)16 << 20, (uint64_t)2 << 20,   (uint64_t)2 << 20,  (uint64_t)1 << 20,
+    (uint64_t)2 << 20,  (uint64_t)256 << 10, (uint64_t)256 << 10,
 };
 
 int space_check(struct guest *guest, const struct plan *plan, struct error **err)
 {
     struct guest_space space[ARRAY_SIZE(places)];
-    uint64_t needed[ARRAY_SIZE(places)];
-    int r = guest_space(guest, "/", &space[0], err);
+    uint64_t planned[ARRAY_SIZE(places)], needed[ARRAY_SIZE(places)] = {0};
+    int r = guest_space(guest, places[0], &space[0], err);
 
+    plan_bytes(plan, places, ARRAY_SIZE(places), planned);
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(places); i++) {
         size_t owner = 0; /* the first place on the same filesystem */
 
+        if (planned[i] == 0)
+            continue;
         /* Where there is no such directory it will be made on the root filesystem. */
-        if (i > 0 && guest_space(guest, places[i].directory, &space[i], NULL) < 0)
+        if (i > 0 && guest_space(guest, places[i], &space[i], NULL) < 0)
             space[i] = space[0];
-        while (space[owner].id != space[i].id)
+        while (owner < i && (needed[owner] == 0 || space[owner].id != space[i].id))
             owner++;
-        needed[i] = 0;
-        needed[owner] += plan_bytes(plan, places[i].directory, places[i].except);
+        if (owner == i && space[i].id == space[0].id)
+            owner = 0;
+        needed[owner] += planned[i];
     }
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(places); i++)
         if (needed[i] > 0)
-            r = check_one(guest, places[i].directory, needed[i] + places[i].reserve, err);
+            r = check_one(guest, places[i], needed[i] + reserves[i], err);
     return r;
 }

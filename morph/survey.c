@@ -20,6 +20,7 @@ struct search {
     struct guest *guest;
     const struct volume_list *volumes;
     struct root_list roots;
+    bool *unmountable;       /* of each volume */
     struct error *complaint; /* why the first filesystem that could not be mounted was not */
 };
 
@@ -52,15 +53,33 @@ static int look_at_btrfs(struct search *s, const struct volume *volume, const st
     return r;
 }
 
-/* Looks at one candidate, mounted for the moment. */
-static int look(struct search *s, const struct volume *volume, struct error **err)
+/* Mounted read-only, a filesystem still replays its log, which writes to the disk. */
+static const char *option_without_replay(const char *type)
 {
+    static const char *const options[][2] = {{"ext3", "noload"},
+                                             {"ext4", "noload"},
+                                             {"xfs", "norecovery"},
+                                             {"btrfs", ",rescue=nologreplay"}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+        if (strcmp(type, options[i][0]) == 0)
+            return options[i][1];
+    return "";
+}
+
+/* Looks at one candidate, mounted for the moment. */
+static int look(struct search *s, size_t place, bool replay, struct error **err)
+{
+    const struct volume *volume = &s->volumes->items[place];
     bool btrfs = strcmp(volume->type, "btrfs") == 0;
+    _cleanup_free_ char *options = str_format("%s%s", btrfs ? "subvolid=5" : "",
+                                              replay ? "" : option_without_replay(volume->type));
     struct tree tree = guest_tree(s->guest);
     struct error *failed = NULL;
     int r;
 
-    if (guest_mount(s->guest, volume, "/", btrfs ? "subvolid=5" : "", &failed) < 0) {
+    if (guest_mount(s->guest, volume, "/", options, &failed) < 0) {
+        s->unmountable[place] = true;
         if (!s->complaint)
             s->complaint = failed;
         else
@@ -83,15 +102,17 @@ static bool was_looked_at(const struct volume_list *list, size_t place)
     return false;
 }
 
-static int look_at_all(struct search *s, const struct volume *only, struct error **err)
+static int look_at_all(struct search *s, const struct volume *only, bool replay,
+                       struct error **err)
 {
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < s->volumes->count; i++) {
         const struct volume *v = &s->volumes->items[i];
 
-        if (only ? v == only : may_have_root(v->type) && !was_looked_at(s->volumes, i))
-            r = look(s, v, err);
+        if (may_have_root(v->type) && !s->unmountable[i] &&
+            (only ? v == only : !was_looked_at(s->volumes, i)))
+            r = look(s, i, replay, err);
     }
     return r;
 }
@@ -121,8 +142,13 @@ static int find_root(struct search *s, const struct request *request, const stru
     const struct volume *only = NULL;
     int r = request->root ? root_wanted(s->volumes, request->root, &only, &subvolume, err) : 0;
 
+    s->unmountable = mem_new(s->volumes->count + 1, sizeof(bool));
     if (r == 0)
-        r = look_at_all(s, only, err);
+        r = look_at_all(s, only, false, err);
+    /* What makes a root of it may be in the log only. */
+    if (r == 0 && s->roots.count == 0)
+        r = look_at_all(s, only, true, err);
+    free(s->unmountable);
     if (r == 0 && subvolume)
         keep_subvolume(&s->roots, subvolume);
     if (r == 0)

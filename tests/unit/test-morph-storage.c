@@ -14,6 +14,7 @@
 #include "morph-tree.h"
 #include "morph/keys.h"
 #include "morph/mounts.h"
+#include "morph/plan.h"
 #include "morph/roots.h"
 
 static struct fake_tree guest;
@@ -231,6 +232,9 @@ static void test_closed(void **state)
         "/dev/mapper/luks-c-3 (LVM2_member), /dev/vg0/root (xfs), "
         "/dev/sdb1 (btrfs); give all disks of the VM");
     str_replace(&volumes.items[3].inside, "");
+    assert_string_equal(choose(&list, "/dev/sda2", NULL, 0),
+                        "/dev/sda2 is not the root filesystem of a guest");
+    assert_non_null(strstr(choose(&list, "/dev/sda3", NULL, 0), "give its key with --key FILE"));
     assert_non_null(strstr(choose(&list, NULL, NULL, 0), "give its key with --key FILE"));
     assert_non_null(strstr(choose(&list, NULL, NULL, 2), "no --key that was given opens"));
 }
@@ -322,6 +326,27 @@ static void test_key_files(void **state)
     assert_true(keys_read(words, 1, &keys, &err) < 0);
 }
 
+/* ── room ─────────────────────────────────────────────────────────────────────────────────── */
+
+static void test_bytes_by_place(void **state)
+{
+    static const char *const places[] = {"/", "/usr", "/boot/efi", "/boot"};
+    static const char *const paths[] = {"/etc/fstab", "/usr/lib/x", "/usrx", "/boot/efi/EFI/x",
+                                        "/boot/grub/grub.cfg"};
+    static const size_t lengths[] = {1, 4097, 4096, 3 * 4096, 0};
+    struct plan plan = {0};
+    uint64_t bytes[4];
+
+    for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+        plan_edit(&plan, EDIT_WRITE, "x", paths[i], str_dup(""), lengths[i], NULL, NULL);
+    plan_bytes(&plan, places, 4, bytes);
+    assert_int_equal(bytes[0], 2 * 4096); /* fstab and /usrx */
+    assert_int_equal(bytes[1], 2 * 4096);
+    assert_int_equal(bytes[2], 3 * 4096);
+    assert_int_equal(bytes[3], 0);
+    plan_done(&plan);
+}
+
 /* ── what a guest wrote ─────────────────────────────────────────────────────────────────────── */
 
 static void parse_fstab(const char *text, size_t length)
@@ -360,6 +385,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_wanted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_key_words, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_key_files, set_up, tear_down),
+        cmocka_unit_test(test_bytes_by_place),
         cmocka_unit_test_setup_teardown(test_mutated, set_up, tear_down),
     };
 
