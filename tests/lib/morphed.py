@@ -93,10 +93,12 @@ def check_inside(agent, mounts):
     check(not failed, f"no unit failed: {failed}")
 
 
-def boots(layout, mounts, needs=("fstab", "network", "initramfs", "agents"), options=None):
+def boots(layout, mounts, needs=("fstab", "network", "initramfs", "agents"), options=None,
+          between=None, also=None):
     """The whole scenario for one layout of tests/guests.  mounts: what must be mounted where;
     needs: the changes that must have been made; options(folder): more words for slipway-morph,
-    given the folder that holds the guest."""
+    given the folder that holds the guest; between(images), also(agent): what else must
+    hold of the changed disks, and inside."""
     require("root", "qemu-nbd", "qemu-system-x86_64", "mmdebstrap", MORPH)
     firmware = None
     if layout == "uefi":
@@ -105,4 +107,9 @@ def boots(layout, mounts, needs=("fstab", "network", "initramfs", "agents"), opt
     images = guest.disks(work, layout=layout)
     words = options(guest.folder(layout=layout)) if options else ()
     morph_twice(images, *words, needs=needs)
-    check_inside(boot(images, firmware), mounts)
+    if between:
+        between(images)
+    agent = boot(images, firmware)
+    check_inside(agent, mounts)
+    if also:
+        also(agent)
