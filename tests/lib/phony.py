@@ -10,6 +10,7 @@ few MiB of room.  sda1 is the root filesystem, sda2 swap.  Properties:
   hibernated     swap holds a memory image
   errors         the root filesystem is marked as having errors
   full           no room in the root filesystem
+  full-inodes    room, but no inodes
 """
 
 import gzip
@@ -20,7 +21,7 @@ import tempfile
 from pathlib import Path
 
 VERSION = "6.1.0-9-amd64"
-ROOT_MIB, SWAP_MIB = 64, 8
+ROOT_MIB, SWAP_MIB, INODES = 64, 8, 1024
 MODULES = {"virtio": "", "virtio_pci": "virtio", "virtio_blk": "virtio", "virtio_net": "virtio",
            "virtio_scsi": "virtio", "sd_mod": "", "ext4": ""}
 
@@ -73,10 +74,20 @@ def make_initramfs(tree, work):
     (tree / f"boot/initrd.img-{VERSION}").write_bytes(gzip.compress(archive))
 
 
+def use_inodes_up(tree):
+    """Leaves a few; ext4 keeps eleven for itself."""
+    ballast = tree / "var/ballast"
+    ballast.mkdir(parents=True)
+    for number in range(INODES - 11 - sum(1 for _ in tree.rglob("*")) - 8):
+        (ballast / str(number)).touch()
+
+
 def make_disk(out, tree, work, properties):
     root, swap = work / "root", work / "swap"
-    subprocess.run(["mkfs.ext4", "-q", "-F", "-L", "root", "-m", "0", "-d", tree, root,
-                    f"{ROOT_MIB}M"], check=True)
+    if "full-inodes" in properties:
+        use_inodes_up(tree)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-L", "root", "-m", "0", "-N", str(INODES),
+                    "-d", tree, root, f"{ROOT_MIB}M"], check=True)
     if "errors" in properties:
         subprocess.run(["debugfs", "-w", "-R", "ssv state 3", root], check=True,
                        stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
