@@ -17,6 +17,7 @@ struct change_ops {
     const char *(*describe)(void); /* one sentence for people: what it is for */
 };
 
+extern const struct change_ops change_linux_bootcheck; /* first: it may refuse */
 extern const struct change_ops change_linux_fstab;
 extern const struct change_ops change_linux_bootconfig;
 extern const struct change_ops change_linux_lvm;

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include "morph/bootsector.h"
 #include "morph/request.h"
 #include "morph/tree.h"
 #include "morph/volume.h"
@@ -62,6 +63,7 @@ struct facts {
     struct os os;
     struct kernel *kernels; /* oldest first: the last one is what boots by default */
     size_t kernel_count;
+    enum boot_code boot_code;      /* the best that the first sectors of the disks have */
     const struct request *request; /* never NULL */
     struct windows *windows;       /* of FAMILY_WINDOWS only; owned */
     struct pin *pins;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Devices on kernel command lines, in all files that boot loaders read and from which the guest
- * writes those anew; and GRUB's list of disks.  What is named by UUID, label or logical volume, and
- * GRUB's own names (hd0,0), mean the same on the destination and stay.
+ * writes those anew.  What is named by UUID, label or logical volume, and GRUB's own names (hd0,0),
+ * mean the same on the destination and stay.
  */
 #include <string.h>
 
 #include "base/align.h"
 #include "base/str.h"
+#include "morph/bootdisks.h"
 #include "morph/bootfile.h"
 #include "morph/change.h"
 #include "morph/fstab.h"
@@ -123,110 +124,11 @@ static int rewrite_lines(struct facts *facts, struct plan *plan, struct error **
     return r;
 }
 
-/* What the disk is called on virtio: GRUB legacy has no other way to be told. */
-static char *virtio_name(const struct volume_list *volumes, const char *device)
-{
-    struct source_name name;
-
-    if (!source_name_parse(device, &name))
-        return NULL;
-    if (name.disk < 0 && volumes->disks == 1)
-        name.disk = 0;
-    if (name.disk < 0 || name.disk > 25 || str_starts(device, "/dev/vd"))
-        return NULL;
-    return name.partition ? str_format("/dev/vd%c%d", 'a' + name.disk, name.partition)
-                          : str_format("/dev/vd%c", 'a' + name.disk);
-}
-
-/*
- * GRUB 2: a line that names a source disk becomes a comment, as grub-install stops at a disk that
- * does not exist, and finds the disks by itself where the map says nothing.  GRUB legacy needs the
- * map and gets the new names.
- */
-static int rewrite_device_map(struct facts *facts, struct plan *plan, const char *path, bool legacy,
-                              struct error **err)
-{
-    _cleanup_buffer_ struct buffer out = {0}, what = {0};
-    _cleanup_free_ char *text = NULL;
-    struct fstab_line line;
-    const char *cursor;
-    size_t length;
-    int r = plan_text(plan, &facts->tree, path, &text, err);
-
-    if (r <= 0)
-        return r;
-    cursor = text;
-    while (fstab_next(&cursor, &line)) {
-        _cleanup_free_ char *device = fstab_field(&line, 1);
-        _cleanup_free_ char *value = legacy ? virtio_name(&facts->volumes, device) : NULL;
-        struct source_name name;
-
-        if (value)
-            buffer_printf(&what, "%s%s is now %s", what.length ? ", " : "", device, value);
-        else if (!legacy && source_name_parse(device, &name)) {
-            buffer_add_text(&out, "# ");
-            buffer_printf(&what, "%s%s is commented out", what.length ? ", " : "", device);
-        }
-        fstab_copy(&out, &line, 1, value, cursor);
-    }
-    if (what.length == 0)
-        return 0;
-    length = out.length;
-    plan_edit(plan, EDIT_WRITE, "bootconfig", path, buffer_steal(&out), length, buffer_steal(&what),
-              str_dup(legacy ? "GRUB's shell finds its disks by this list only"
-                             : "grub-install stops at a disk that does not exist and finds disks "
-                               "by itself when the map is silent"));
-    return 0;
-}
-
-/* SUSE installs GRUB 2 again at updates, on the devices that this file lists, one a line. */
-static int rewrite_install_device(struct facts *facts, struct plan *plan, struct error **err)
-{
-    static const char path[] = "/etc/default/grub_installdevice";
-    _cleanup_buffer_ struct buffer out = {0}, what = {0};
-    _cleanup_free_ char *text = NULL;
-    struct fstab_line line;
-    const char *cursor, *why;
-    size_t length;
-    int r = plan_text(plan, &facts->tree, path, &text, err);
-
-    if (r <= 0)
-        return r;
-    cursor = text;
-    while (fstab_next(&cursor, &line)) {
-        _cleanup_free_ char *device = fstab_field(&line, 0);
-        _cleanup_free_ char *value = NULL;
-        struct source_name name;
-
-        if (source_name_parse(device, &name))
-            value = name.partition
-                        ? volume_lasting_name(&facts->volumes, device, NULL, VOLUME_PATH, &why)
-                        : virtio_name(&facts->volumes, device);
-        if (value)
-            buffer_printf(&what, "%s%s is now %s", what.length ? ", " : "", device, value);
-        fstab_copy(&out, &line, 0, value, cursor);
-    }
-    if (what.length == 0)
-        return 0;
-    length = out.length;
-    plan_edit(plan, EDIT_WRITE, "bootconfig", path, buffer_steal(&out), length, buffer_steal(&what),
-              str_dup("an update of the boot loader installs it on the devices listed here"));
-    return 0;
-}
-
 static int apply(struct facts *facts, struct plan *plan, struct error **err)
 {
-    bool legacy = tree_exists(&facts->tree, "/boot/grub/menu.lst") ||
-                  tree_exists(&facts->tree, "/boot/grub/grub.conf");
     int r = rewrite_lines(facts, plan, err);
 
-    if (r >= 0)
-        r = rewrite_device_map(facts, plan, "/boot/grub/device.map", legacy, err);
-    if (r >= 0)
-        r = rewrite_device_map(facts, plan, "/boot/grub2/device.map", false, err);
-    if (r >= 0)
-        r = rewrite_install_device(facts, plan, err);
-    return r < 0 ? r : 0;
+    return r < 0 ? r : bootdisks_rewrite(facts, plan, err);
 }
 
 static const char *describe(void)

@@ -15,6 +15,7 @@
 
 /* clang-format off: one a line */
 static const struct change_ops *const changes[] = {
+    &change_linux_bootcheck,
     &change_linux_fstab,
     &change_linux_bootconfig,
     &change_linux_lvm,

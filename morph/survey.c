@@ -13,6 +13,7 @@
 #include "morph/inspect.h"
 #include "morph/mounts.h"
 #include "morph/roots.h"
+#include "morph/survey-boot.h"
 #include "morph/survey-windows.h"
 #include "morph/unlock.h"
 
@@ -224,6 +225,8 @@ int survey_guest(struct guest *guest, struct facts *facts, struct error **err)
         r = mount_all(guest, root, facts, err);
         if (r == 0)
             r = check_system(facts, err);
+        if (r == 0)
+            r = survey_boot_code(guest, facts, err);
     }
     root_list_done(&search.roots);
     error_free(search.complaint);

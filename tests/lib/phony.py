@@ -11,6 +11,9 @@ few MiB of room.  sda1 is the root filesystem, sda2 swap.  Properties:
   errors         the root filesystem is marked as having errors
   full           no room in the root filesystem
   full-inodes    room, but no inodes
+  no-loader      nothing in the first sector, as a guest of Xen's may have it
+  broken-loader  GRUB's first stage, and nothing where it goes on
+  no-entries     GRUB's configuration has no entry
 """
 
 import gzip
@@ -49,6 +52,8 @@ def make_tree(tree, properties):
     files = dict(FILES)
     if "other-system" in properties:
         files["etc/os-release"] = 'ID=slackware\nPRETTY_NAME="Slackware 15.0"\n'
+    if "no-entries" in properties:
+        files["boot/grub/grub.cfg"] = "# the disk was full when this was written\n"
     for name, text in files.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(text)
@@ -82,6 +87,19 @@ def use_inodes_up(tree):
         (ballast / str(number)).touch()
 
 
+def write_boot_code(out, broken):
+    """What is known of GRUB's first stage: its text, and the sector where it goes on."""
+    with open(out, "r+b") as file:
+        file.write(b"\xeb\x63\x90")
+        file.seek(0x5c)
+        file.write(b"\1")
+        file.seek(0x180)
+        file.write(b"GRUB \0Geom\0Hard Disk\0Read\0 Error\r\n")
+        if not broken:
+            file.seek(512)
+            file.write(b"the rest of a boot loader")
+
+
 def make_disk(out, tree, work, properties):
     root, swap = work / "root", work / "swap"
     if "full-inodes" in properties:
@@ -103,6 +121,8 @@ def make_disk(out, tree, work, properties):
     subprocess.run(["sfdisk", "-q", out], check=True, text=True,
                    input=f"label: dos\nstart=1MiB, size={ROOT_MIB}MiB, type=83\n"
                          f"start={ROOT_MIB + 1}MiB, size={SWAP_MIB}MiB, type=82\n")
+    if "no-loader" not in properties:
+        write_boot_code(out, broken="broken-loader" in properties)
     for part, start in ((root, 1), (swap, ROOT_MIB + 1)):
         subprocess.run(["dd", f"if={part}", f"of={out}", "bs=1M", f"seek={start}",
                         "conv=notrunc,sparse", "status=none"], check=True)

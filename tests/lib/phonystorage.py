@@ -121,6 +121,7 @@ def disk(out, *partitions):
     with open(out, "wb") as file:
         file.truncate((at + 1) * MIB)
     subprocess.run(["sfdisk", "-q", out], check=True, text=True, input=table)
+    phony.write_boot_code(out, broken=False)
     for image, start in places:
         command("dd", f"if={image}", f"of={out}", "bs=1M", f"seek={start}", "conv=notrunc,sparse")
 

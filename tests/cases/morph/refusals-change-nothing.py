@@ -31,7 +31,9 @@ for words in ([], ["--disk", "ftp://x/y"], ["--disk", "x", "--nic", "nonsense"],
     run(MORPH, *words, expect=2)
 
 for kind, sentence in (("other-system", "Slackware 15.0"), ("hibernated", "hibernated"),
-                       ("errors", "fsck"), ("full", "MiB free")):
+                       ("errors", "fsck"), ("full", "MiB free"),
+                       ("no-loader", "Xen"), ("broken-loader", "grub-install"),
+                       ("no-entries", "/boot/grub/grub.cfg has no entry")):
     disk = work / f"{kind}.raw"
     phony.debian(disk, kind)
     before = digest(disk)
