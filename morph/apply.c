@@ -39,6 +39,8 @@ static int apply_edit(struct guest *guest, const struct edit *edit, struct error
         return guest_delete(guest, edit->path, err);
     case EDIT_RUN:
         return run_and_label(guest, edit, err);
+    case EDIT_DONE:
+        return 0;
     }
     return -EINVAL;
 }
@@ -90,6 +92,9 @@ static int check_content(struct guest *guest, struct edit *edit, struct error **
         return hash_made(&tree, edit, err);
     case EDIT_LINK:
         right = link_is(&tree, edit->path, edit->data);
+        break;
+    case EDIT_DONE:
+        right = tree_kind(&tree, edit->path) == TREE_FILE;
         break;
     case EDIT_DIRECTORY:
         right = tree_kind(&tree, edit->path) == TREE_DIR;

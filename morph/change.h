@@ -32,6 +32,7 @@ extern const struct change_ops change_linux_leftovers;
 extern const struct change_ops change_linux_accounts;
 extern const struct change_ops change_linux_firstboot; /* after agents */
 extern const struct change_ops change_linux_selinux;   /* last: it labels what the others make */
+extern const struct change_ops change_windows_v2v;
 extern const struct change_ops change_windows_drivers;
 extern const struct change_ops change_windows_network;
 extern const struct change_ops change_windows_agents;

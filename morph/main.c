@@ -106,6 +106,7 @@ static int hand_over(const struct options *o, struct guest **guest, struct repor
                                 .disk_count = o->disk_count,
                                 .virtio_win = virtio_win ? virtio_win : driverset_default(),
                                 .cache_dir = o->cache_dir};
+    const struct windows_hash before = facts->windows->hash;
     _cleanup_free_ char *root = str_dup(facts->windows->device);
     int r = strcmp(accel, "auto") == 0 ? accel_choose(&accel) : 0;
 
@@ -118,7 +119,7 @@ static int hand_over(const struct options *o, struct guest **guest, struct repor
     delegate.root = root;
     delegate.kvm = strcmp(accel, "kvm") == 0;
     report_phase(report, "virt-v2v");
-    report->delegated = *changed = true;
+    *changed = true;
     r = delegate_run(&delegate, err);
     if (r < 0)
         return r;
@@ -131,6 +132,7 @@ static int hand_over(const struct options *o, struct guest **guest, struct repor
     if (r < 0)
         return r;
     facts->windows->by_v2v = true;
+    facts->windows->v2v = before;
     return windows_check_v2v(facts, err);
 }
 

@@ -26,6 +26,7 @@ static const struct change_ops *const changes[] = {
     &change_linux_uefi,
     &change_linux_serial,
     &change_linux_agents,
+    &change_windows_v2v,
     &change_windows_drivers,
     &change_windows_network,
     &change_windows_agents,
@@ -56,8 +57,8 @@ void plan_done(struct plan *plan)
 
 const char *edit_kind_name(enum edit_kind kind)
 {
-    static const char *const names[] = {"write",  "append", "link",     "remove",
-                                        "delete", "run",    "directory"};
+    static const char *const names[] = {"write", "append", "link", "remove",
+                                        "delete", "run", "done", "directory"};
 
     return names[kind];
 }

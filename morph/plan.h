@@ -21,6 +21,7 @@ enum edit_kind {
     EDIT_DELETE,   /* path, a regular file, is removed */
     EDIT_RUN,      /* a program of the guest, which makes path anew; data: its words, each ended by
                       NUL.  Afterwards the change must have nothing more to propose */
+    EDIT_DONE,     /* path was changed already, by another program: for the report */
     EDIT_DIRECTORY /* path, a directory, is made; nothing when it is there */
 };
 

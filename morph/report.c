@@ -160,8 +160,7 @@ static json_t *result_json(const struct report *report, const struct facts *fact
                            const struct plan *plan, const struct hints *hints)
 {
     return json_pack("{s:b,s:b,s:b,s:o,s:o,s:b,s:o,s:o,s:o,s:o,s:f}", "dry_run", report->dry_run,
-                     "changed",
-                     (plan->edit_count > 0 || report->delegated) && !report->dry_run, "rehearsed",
+                     "changed", plan->edit_count > 0 && !report->dry_run, "rehearsed",
                      report->rehearsed, "os", os_json(facts),
                      "nics", nics_json(facts), "guest_agent", facts->guest_agent, "hints",
                      hints_json(hints), "changes", edits_json(plan), "notes", notes_json(plan),

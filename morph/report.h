@@ -12,7 +12,6 @@
 
 struct report {
     bool json;
-    bool delegated; /* another program has changed the guest before */
     bool dry_run;
     bool rehearsed; /* what is done is what a recipe has recorded */
     uint64_t started_ns;

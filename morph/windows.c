@@ -7,6 +7,7 @@
 
 #include "base/align.h"
 #include "base/str.h"
+#include "morph/sha256.h"
 #include "morph/winpath.h"
 
 #define PROGRAM_MAX ((size_t)16 << 20)
@@ -62,7 +63,7 @@ char *windows_find_root(const struct tree *tree)
 }
 
 static int read_hive(const struct tree *tree, const char *root, const char *name, char **ret_path,
-                     struct hive **ret_hive, struct error **err)
+                     struct hive **ret_hive, char ret_hash[EDIT_HASH], struct error **err)
 {
     _cleanup_free_ char *wanted = str_format("%s/System32/config/%s", root, name);
     _cleanup_free_ char *path = winpath_find(tree, wanted), *data = NULL;
@@ -73,6 +74,7 @@ static int read_hive(const struct tree *tree, const char *root, const char *name
         return error_set(err, ENOENT, "the guest's registry hive %s is missing", wanted);
     if (r < 0)
         return r;
+    sha256_hex(data, length, NULL, 0, ret_hash);
     r = hive_open(name, data, length, ret_hive, err);
     if (r == 0)
         *ret_path = steal_ptr(path);
@@ -209,9 +211,9 @@ int windows_read(const struct tree *tree, const char *root, struct windows **ret
     int r;
 
     w->root = str_dup(root);
-    r = read_hive(tree, root, "SOFTWARE", &w->software_path, &w->software, err);
+    r = read_hive(tree, root, "SOFTWARE", &w->software_path, &w->software, w->hash.software, err);
     if (r == 0)
-        r = read_hive(tree, root, "SYSTEM", &w->system_path, &w->system, err);
+        r = read_hive(tree, root, "SYSTEM", &w->system_path, &w->system, w->hash.system, err);
     if (r == 0)
         r = read_control_set(w, err);
     if (r < 0)

@@ -12,10 +12,16 @@
 #include "morph/buffer.h"
 #include "morph/facts.h"
 #include "morph/hive.h"
+#include "morph/plan.h"
 
 enum windows_arch { WINDOWS_X86, WINDOWS_AMD64, WINDOWS_ARM64 };
 
 const char *windows_arch_name(enum windows_arch arch); /* as drivers call it: "amd64"; static */
+
+/* SHA-256 of the files of the hives; "" when it is not known. */
+struct windows_hash {
+    char system[EDIT_HASH], software[EDIT_HASH];
+};
 
 struct windows {
     char *device;      /* the volume it is on; NULL until somebody sets it */
@@ -30,8 +36,10 @@ struct windows {
     bool is_server;
     enum windows_arch arch;
 
-    bool by_v2v;            /* virt-v2v-in-place gives it its drivers; windows-engine.h */
-    const char *engine_why; /* why not, when it might have; a clause, static; or NULL */
+    struct windows_hash hash; /* as they were read */
+    struct windows_hash v2v;  /* as they were before virt-v2v-in-place changed them */
+    bool by_v2v;              /* virt-v2v-in-place gives it its drivers; windows-engine.h */
+    const char *engine_why;   /* why not, when it might have; a clause, static; or NULL */
 
     /* Collected by the changes, in their order: */
     struct buffer system_what;   /* clauses: what is different in the hive SYSTEM */

@@ -68,7 +68,7 @@ void fake_apply(struct fake_tree *fake, const struct plan *plan)
             fake_put(fake, e->path, e->data, e->length);
         } else if (e->kind == EDIT_LINK) {
             fake_link(fake, e->path, e->data);
-        } else if (e->kind == EDIT_RUN || e->kind == EDIT_DIRECTORY) {
+        } else if (e->kind == EDIT_RUN || e->kind == EDIT_DIRECTORY || e->kind == EDIT_DONE) {
             continue; /* nothing here could run it; directories are where files are */
         } else if (!f) {
             abort();

@@ -18,6 +18,7 @@
 #include "morph/hints.h"
 #include "morph/inspect.h"
 #include "morph/roots.h"
+#include "morph/sha256.h"
 #include "morph/windows-engine.h"
 #include "phony-windows.h"
 
@@ -421,6 +422,37 @@ static void test_after_virt_v2v(void **state)
     phony_done(&p);
 }
 
+/* The report tells what it changed, with the hashes before and after. */
+static void test_report_of_virt_v2v(void **state)
+{
+    char hash[EDIT_HASH];
+    struct phony p;
+    struct plan plan = {0};
+    struct edit *e;
+
+    phony_make(&p, &phony_2019);
+    p.request.virtio_win = drivers;
+    fake_text(&p.tree, "/Windows/Drivers/VirtIO/netkvm.inf", "n");
+    fake_text(&p.tree, "/Program Files/Guestfs/Firstboot/scripts/1.bat", "s");
+    windows_tell(phony_read(&p), &p.facts);
+    p.facts.windows->by_v2v = true;
+    p.facts.windows->v2v = p.facts.windows->hash;
+    strcpy(p.facts.windows->v2v.system, "before");
+    assert_int_equal(plan_make(&p.facts, &plan, NULL), 0);
+    e = &plan.edits[0];
+    assert_int_equal(e->kind, EDIT_DONE);
+    assert_string_equal(e->path, "/Windows/System32/config/SYSTEM");
+    assert_string_equal(e->before, "before");
+    assert_string_equal(e->after, p.facts.windows->hash.system);
+    sha256_hex("n", 1, NULL, 0, hash);
+    assert_string_equal(plan.edits[1].path, "/Windows/Drivers/VirtIO/netkvm.inf");
+    assert_string_equal(plan.edits[1].after, hash);
+    assert_string_equal(plan.edits[2].path, "/Program Files/Guestfs/Firstboot/scripts/1.bat");
+    assert_int_not_equal(plan.edits[3].kind, EDIT_DONE);
+    plan_done(&plan);
+    phony_done(&p);
+}
+
 static void choose(struct phony *p, enum windows_engine engine, int result, bool by_v2v)
 {
     _cleanup_error_ struct error *err = NULL;
@@ -577,6 +609,7 @@ int main(void)
         cmocka_unit_test(test_after_the_first_boot),
         cmocka_unit_test(test_scripts_and_dhcp),
         cmocka_unit_test(test_after_virt_v2v),
+        cmocka_unit_test(test_report_of_virt_v2v),
         cmocka_unit_test(test_choice_of_the_engine),
         cmocka_unit_test(test_what_virt_v2v_is_given),
         cmocka_unit_test(test_roots),

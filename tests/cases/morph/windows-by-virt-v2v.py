@@ -54,6 +54,10 @@ result = json.loads(run(*WORDS, timeout=900).splitlines()[-1])
 check(result["changed"] and "virt-v2v" in result["phases"], "virt-v2v-in-place was at work")
 check(result["hints"]["disk_bus"] == "virtio", f"the disk may be virtio: {result['hints']}")
 check(not list(work.glob("**/v2v.*")), "nothing is left behind")
+told = {c["path"]: c for c in result["changes"] if c["kind"] == "done"}
+check(told["/Windows/System32/config/SYSTEM"]["before"] != told[
+    "/Windows/System32/config/SYSTEM"]["after"], "the report tells what virt-v2v changed")
+check("/Windows/Drivers/VirtIO/netkvm.inf" in told, "and which files it brought")
 after, volume = digest(), work / "volume"
 phonywin.volume_of(disk, volume)
 with phonywin.Mounted(volume, work / "mount", "-o", "ro") as root:
