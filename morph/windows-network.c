@@ -142,7 +142,7 @@ static int apply(struct facts *facts, struct plan *plan, struct error **err)
         buffer_add_text(&w->steps,
                         modern ? "powershell.exe -NoProfile -NonInteractive -ExecutionPolicy "
                                  "Bypass -File \"%here%\\network.ps1\"\n"
-                               : "cscript.exe //nologo //b \"%here%\\network.vbs\"\n");
+                               : "cscript.exe //nologo \"%here%\\network.vbs\"\n");
         buffer_add_text(&w->steps, "if errorlevel 1 set failed=yes\n");
     }
     free(p);

@@ -65,9 +65,9 @@ static const char vbscript_head[] =
     "Set wmi = GetObject(\"winmgmts:{impersonationLevel=impersonate}!\\\\.\\root\\cimv2\")\n"
     "\n"
     "Function GetCard(mac)\n"
-    "    Dim try, card\n"
+    "    Dim turn, card\n"
     "    Set GetCard = Nothing\n"
-    "    For try = 1 To %d\n"
+    "    For turn = 1 To %d\n"
     "        For Each card In wmi.ExecQuery(\"SELECT * FROM Win32_NetworkAdapterConfiguration "
     "WHERE IPEnabled=TRUE\")\n"
     "            If LCase(card.MACAddress & \"\") = mac Then\n"
@@ -91,7 +91,7 @@ static const char vbscript_head[] =
     "    If UBound(gateway) >= 0 Then WScript.Echo card.SetGateways(gateway, metric)\n"
     "    If UBound(server) >= 0 Then WScript.Echo card.SetDNSServerSearchOrder(server)\n"
     "    If suffix <> \"\" Then WScript.Echo card.SetDNSDomain(suffix)\n"
-    "    WScript.Echo mac & \" has its addresses: \" & Join(address, \" \")\n"
+    "    WScript.Echo mac & \" has its addresses\"\n"
     "End Sub\n"
     "\n";
 
