@@ -47,14 +47,16 @@ BOOT_FILES = ("boot/grub/grub.cfg", "boot/grub2/grub.cfg", "boot/grub/grub.conf"
 
 
 def check_boot(family, tree):
-    seen = 0
+    seen = serial = 0
     for name in BOOT_FILES:
         path = tree / name
         for file in sorted(path.iterdir()) if path.is_dir() else [path] if path.exists() else []:
             for line in live_lines(file.read_text()):
                 seen += 1
+                serial += "root=" in line and "console=ttyS0" in line
                 check(not SOURCE_NAME.search(line), f"{family.name}: {file.name} says '{line}'")
     check(seen > 0, f"{family.name}: no boot loader was looked at")
+    check(serial > 0, f"{family.name}: no kernel line with a serial console")
 
 
 def links(tree, path):
