@@ -114,7 +114,25 @@ def look_inside(stage, clock):
     stage.unmount()
 
 
-def migrate(stage, console, clock, instant):
+def rehearse(stage, console, clock, proof):
+    """A rehearsal while the source goes on writing and a delta lands."""
+    before = console.recorder()[-1][0]
+    clock.say("rehearsal: a draft of the mirror is morphed and booted, alone on its network")
+    stage.slipway("rehearse", NAME, "--detach")
+    stage.slipway("sync", NAME, "--follow")
+    while (rehearsal := stage.slipway_json("status", NAME)["rehearsal"])["active"]:
+        clock.heartbeat(f"  rehearsal: {rehearsal['state']}")
+        time.sleep(0.5)
+    job = stage.slipway_json("status", NAME)
+    clock.say(f"the rehearsal has {rehearsal['state']}: morph {rehearsal.get('morph_s')} s, boot "
+              f"{rehearsal.get('boot_s')} s {rehearsal.get('error', '')}")
+    proof.check(rehearsal["state"] == "passed" and rehearsal["how"] == "agent",
+                f"a rehearsal of generation {rehearsal['generation']} came up, its agent answered")
+    proof.check(console.recorder()[-1][0] > before and job["generation"] > rehearsal["generation"],
+                f"meanwhile the source wrote on and generation {job['generation']} was synced")
+
+
+def migrate(stage, console, clock, options, proof):
     """The migration; with instant, how many bytes were missing when the VM was up."""
     clock.say("slipwayd, with libvirt's embedded driver as the node")
     stage.start_daemon()
@@ -126,11 +144,14 @@ def migrate(stage, console, clock, instant):
     for number in (1, 2):
         wait_for_records(console, clock, 30)
         clock.say(f"delta {number}")
-        stage.slipway("sync", NAME, "--follow")
+        if number == 2 and options.rehearse:
+            rehearse(stage, console, clock, proof)
+        else:
+            stage.slipway("sync", NAME, "--follow")
     look_inside(stage, clock)
     wait_for_records(console, clock, 20)
     stage.slipway("status", NAME)
-    if instant:
+    if options.instant:
         return cut_over_at_once(stage, clock)
     clock.say("cutover: the source stops, last delta, morph, flip, the VM starts on the node")
     stage.slipway("cutover", NAME, "--follow")
@@ -233,13 +254,16 @@ Everything is left in {folder}:
 To remove it: ./run demo --remove {folder}""")
 
 
-def run(stage, clock, instant):
+def run(stage, clock, options):
+    proof = Proof()
     console = boot_source(stage, clock)
-    missing = migrate(stage, console, clock, instant)
+    missing = migrate(stage, console, clock, options, proof)
     print("\nReport\n", flush=True)
     stage.slipway("report", NAME)
-    proof = Proof()
-    if instant:
+    if options.rehearse:
+        proof.check(stage.slipway_json("report", NAME)["morph"]["rehearsed"],
+                    "the cutover changed the guest exactly as it was rehearsed")
+    if options.instant:
         check_instant(stage, missing, proof)
     clock.say("proof: the source's disks, and then the moved guest from inside")
     source_text, written = read_source(stage, console, proof)
@@ -259,6 +283,8 @@ def main():
     parser.add_argument("--keep", action="store_true", help="leave everything running at the end")
     parser.add_argument("--instant", action="store_true",
                         help="the VM starts before its last delta is here")
+    parser.add_argument("--rehearse", action="store_true",
+                        help="the cutover is rehearsed before, while the source runs")
     parser.add_argument("--remove", metavar="FOLDER", help="remove what --keep left")
     options = parser.parse_args()
     if options.remove:
@@ -272,7 +298,7 @@ def demo(options):
         signal.signal(number, lambda number, _frame: sys.exit(128 + number))
     clock, stage, good, kept = Clock(), Stage(options.build.resolve()), False, False
     try:
-        good = run(stage, clock, options.instant)
+        good = run(stage, clock, options)
     except (RuntimeError, OSError, SubprocessError, records.Broken) as error:
         print(f"demo: {error}", file=sys.stderr)
     except KeyboardInterrupt:

@@ -41,6 +41,33 @@ static void print_downtime(const json_t *downtime)
     printf("  %-12s %8.2f s\n", "total", json_number_value(json_object_get(downtime, "total_s")));
 }
 
+/* The first digits of a hash, as people compare them. */
+static const char *short_hash(const json_t *change, const char *key, char text[12])
+{
+    snprintf(text, 12, "%.8s", field_string(change, key, "-"));
+    return text;
+}
+
+static void print_morph(const json_t *morph)
+{
+    json_t *changes = json_object_get(morph, "changes"), *notes, *item;
+    char before[12], after[12];
+    size_t i;
+
+    printf("morph of %s: %zu change%s%s\n",
+           field_string(json_object_get(morph, "os"), "pretty", "the guest"),
+           json_array_size(changes), json_array_size(changes) == 1 ? "" : "s",
+           field_bool(morph, "rehearsed", false) ? ", as rehearsed" : "");
+    json_array_foreach(changes, i, item)
+        printf("  %-9s %-8s → %-8s %s\n", field_string(item, "kind", ""),
+               short_hash(item, "before", before), short_hash(item, "after", after),
+               field_string(item, "path", ""));
+    notes = json_object_get(morph, "notes");
+    json_array_foreach(notes, i, item)
+        if (field_bool(item, "warning", false))
+            printf("  warning   %s\n", field_string(item, "text", ""));
+}
+
 void report_print(const json_t *report)
 {
     const json_t *passes = json_object_get(report, "passes"), *downtime;
@@ -55,6 +82,8 @@ void report_print(const json_t *report)
                "time", "rate");
     json_array_foreach((json_t *)passes, i, pass)
         print_pass(pass);
+    if (json_is_object(json_object_get(report, "morph")))
+        print_morph(json_object_get(report, "morph"));
     downtime = json_object_get(report, "downtime");
     if (json_is_object(downtime))
         print_downtime(downtime);

@@ -137,7 +137,7 @@ with sqlite3.connect(p.state / "journal.db") as db:  # as the first version wrot
 db.close()
 p.start()
 check(p.job()["state"] == "mirrored", "with an older version all is as it was")
-check(p.api("GET", "/v1/migrations/web/rehearsals") == {"rehearsals": []}, "and what is new is there")
+check(p.api("GET", "/v1/migrations/web/rehearsals") == {"rehearsals": []}, "what is new is there")
 p.stop()
 size = os.path.getsize(p.state / "journal.db")
 with open(p.state / "journal.db", "r+b") as file:
