@@ -38,6 +38,8 @@ static bool line_fits(const struct iniline *l, const struct pin *pin)
         return any_fits(l->value, pin->name, "eth0");
     if (iniline_is(l, "Match.Driver"))
         return any_fits(l->value, "virtio_net", "virtio_net");
+    if (iniline_is(l, "Match.Path"))
+        return word_is(l->value, "*");
     return iniline_is(l, "Match.Type") && word_is(l->value, "ether");
 }
 
@@ -69,13 +71,14 @@ char *link_settings(const char *text, const struct pin *pin)
     return settings.length > 0 ? buffer_steal(&settings) : NULL;
 }
 
-/* Type=ether: VLANs, bridges and bonds may carry the same MAC as the card below them. */
+/* VLANs, bridges and bonds may carry the same MAC address as the card below them, but have no place
+ * on a bus.  Type=ether would tell as much only from systemd 244 on: before, cards had no type. */
 char *link_text(const struct pin *pin)
 {
     return str_format("# Keeps the name this card had before the move to KVM.\n"
                       "[Match]\n"
                       "MACAddress=%s\n"
-                      "Type=ether\n"
+                      "Path=*\n"
                       "\n"
                       "[Link]\n"
                       "Name=%s\n"

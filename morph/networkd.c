@@ -89,7 +89,7 @@ static void read_network(struct netconfig *config, const char *file, const char 
 /* Match= keys that tell hardware the source's hypervisor made. */
 static bool is_hardware(const struct iniline *l)
 {
-    return iniline_is(l, "Match.Path") ||
+    return (iniline_is(l, "Match.Path") && !word_is(l->value, "*")) ||
            (iniline_is(l, "Match.Driver") && netwish_is_source_driver(l->value));
 }
 
@@ -131,12 +131,14 @@ static void rewrite_hardware(const struct netwish *wish, const struct iniline *l
                      (int)l->value.length, l->value.at);
         return;
     }
-    buffer_add_text(&edit->out, "MACAddress=");
-    for (size_t i = 0; i < wish->nic_count; i++)
-        buffer_printf(&edit->out, "%s%s", i ? " " : "", wish->nics[i].mac);
-    buffer_add_text(&edit->out, "\n");
+    if (wish->nic_count > 1) { /* a list of MAC addresses is understood from systemd 239 on */
+        netedit_replace(edit, l->line, l->value, "virtio_net");
+        netedit_what(edit, "it asks for the driver virtio_net");
+        return;
+    }
+    buffer_printf(&edit->out, "MACAddress=%s\n", wish->nics[0].mac);
     netedit_what(edit, "it goes by MAC address instead of %.*s", (int)l->value.length, l->value.at);
-    *told = (struct told){.one = wish->nic_count == 1, .mac = true};
+    *told = (struct told){.one = true, .mac = true};
 }
 
 /* What a file with [Match] needs whether it is a .network or a .link; false: nothing. */
