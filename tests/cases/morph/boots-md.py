@@ -19,5 +19,5 @@ def both_are_in(agent):
     check("[UU]" in state, f"both disks are in the array: {state}")
 
 
-morphed.boots("md", {"/": "/dev/md0"}, needs=("network", "initramfs", "agents"),
+morphed.boots("md", {"/": "/dev/md0"}, needs=("fstab", "network", "initramfs", "agents"),
               between=both_are_the_same, also=both_are_in)

@@ -11,7 +11,7 @@ layout_tree() {
 /dev/sdb2 none swap sw,pri=1 0 0
 TEXT
     {
-        echo 'HOMEHOST <system>'
+        printf 'HOMEHOST <system>\nMAILADDR root\n'
         printf 'ARRAY /dev/md0 metadata=1.0 UUID=%s name=records:0\n' \
             "$(sed 's/-//g; s/......../&:/g; s/:$//' <<<"$md_uuid")"
     } >"$tree/etc/mdadm/mdadm.conf"
