@@ -109,21 +109,21 @@ char *delegate_uri(const struct disk_spec *disk)
 
 char *delegate_last_words(const char *output)
 {
-    const char *last = NULL, *last_error = NULL;
+    const char *last = output, *last_error = NULL;
     char *words;
 
     for (const char *line = output; *line; line += strcspn(line, "\n"), line += *line == '\n') {
         size_t n = strcspn(line, "\n");
+        const char *error = strstr(line, "error:");
 
         if (strspn(line, " \t\r") >= n)
             continue;
         last = line;
-        if (memmem(line, n, "error:", strlen("error:")))
+        if (error && error < line + n)
             last_error = line;
     }
     last = last_error ? last_error : last;
-    words = last ? str_format("%.*s", (int)MIN(strcspn(last, "\n"), (size_t)WORDS_MAX), last)
-                 : str_dup("");
+    words = str_format("%.*s", (int)MIN(strcspn(last, "\n"), (size_t)WORDS_MAX), last);
     for (char *p = words; *p; p++)
         if (iscntrl((unsigned char)*p))
             *p = ' ';
