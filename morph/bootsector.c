@@ -15,7 +15,7 @@ bool bootsector_is_empty(const unsigned char *bytes, unsigned count)
     return true;
 }
 
-enum boot_code bootsector_read(const unsigned char sector[SECTOR], uint64_t *ret_next)
+enum boot_code bootsector_read(const unsigned char sector[BOOTSECTOR_SIZE], uint64_t *ret_next)
 {
     *ret_next = 0;
     if (bootsector_is_empty(sector, CODE))

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SECTOR 512
+#define BOOTSECTOR_SIZE 512
 
 /* From what cannot boot to what can; the best of a guest's disks counts. */
 enum boot_code {
@@ -23,7 +23,7 @@ enum boot_code {
 };
 
 /* The code in a first sector; *ret_next is the sector that it loads next, 0 when not known. */
-enum boot_code bootsector_read(const unsigned char sector[SECTOR], uint64_t *ret_next);
+enum boot_code bootsector_read(const unsigned char sector[BOOTSECTOR_SIZE], uint64_t *ret_next);
 
 /* True when all bytes are zero. */
 bool bootsector_is_empty(const unsigned char *bytes, unsigned count);

@@ -156,6 +156,16 @@ static int refuse(const struct facts *facts, struct error **err)
                      "source, or give all disks of the VM");
 }
 
+/* An EFI system partition that fstab does not mount (systemd finds it by its type) was not looked
+ * at: then it is no proof that no loader was seen. */
+static bool may_be_uefi(const struct facts *facts)
+{
+    for (size_t i = 0; i < facts->volumes.count; i++)
+        if (strcmp(facts->volumes.items[i].type, "vfat") == 0)
+            return true;
+    return false;
+}
+
 static int apply(struct facts *facts, struct plan *plan, struct error **err)
 {
     bool bios = facts->boot_code >= BOOT_CODE_OTHER;
@@ -166,6 +176,13 @@ static int apply(struct facts *facts, struct plan *plan, struct error **err)
     uefi = find_efi_loader(&facts->tree, err);
     if (uefi < 0)
         return uefi;
+    if (!bios && !uefi && facts->boot_code == BOOT_CODE_NONE && may_be_uefi(facts)) {
+        plan_warn(plan, CHANGE,
+                  "no boot loader was seen; if one is on a partition that fstab does not mount, it "
+                  "must be where firmware looks by itself: EFI/BOOT/BOOTX64.EFI");
+        facts->firmware = FIRMWARE_UEFI;
+        return 0;
+    }
     if (!bios && !uefi)
         return refuse(facts, err);
     if (uefi && !has_bios_modules(&facts->tree))

@@ -15,7 +15,7 @@ static char *disk_name(int disk)
 static int read_disk(struct guest *guest, int disk, enum boot_code *ret_code, struct error **err)
 {
     _cleanup_free_ char *device = disk_name(disk);
-    unsigned char sector[SECTOR];
+    unsigned char sector[BOOTSECTOR_SIZE];
     uint64_t next;
     int r = guest_read_device(guest, device, 0, sector, sizeof(sector), err);
 
@@ -23,8 +23,9 @@ static int read_disk(struct guest *guest, int disk, enum boot_code *ret_code, st
         return r;
     *ret_code = bootsector_read(sector, &next);
     /* A sector that cannot be read is no proof that nothing is there. */
-    if (next > 0 && next < UINT64_MAX / SECTOR / 2 &&
-        guest_read_device(guest, device, next * SECTOR, sector, sizeof(sector), NULL) == 0 &&
+    if (next > 0 && next < UINT64_MAX / BOOTSECTOR_SIZE / 2 &&
+        guest_read_device(guest, device, next * BOOTSECTOR_SIZE, sector, sizeof(sector), NULL) ==
+            0 &&
         bootsector_is_empty(sector, sizeof(sector)))
         *ret_code = BOOT_CODE_BROKEN;
     return 0;

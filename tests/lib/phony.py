@@ -11,7 +11,6 @@ few MiB of room.  sda1 is the root filesystem, sda2 swap.  Properties:
   errors         the root filesystem is marked as having errors
   full           no room in the root filesystem
   full-inodes    room, but no inodes
-  no-loader      nothing in the first sector, as a guest of Xen's may have it
   broken-loader  GRUB's first stage, and nothing where it goes on
   no-entries     GRUB's configuration has no entry
 """
@@ -121,8 +120,7 @@ def make_disk(out, tree, work, properties):
     subprocess.run(["sfdisk", "-q", out], check=True, text=True,
                    input=f"label: dos\nstart=1MiB, size={ROOT_MIB}MiB, type=83\n"
                          f"start={ROOT_MIB + 1}MiB, size={SWAP_MIB}MiB, type=82\n")
-    if "no-loader" not in properties:
-        write_boot_code(out, broken="broken-loader" in properties)
+    write_boot_code(out, broken="broken-loader" in properties)
     for part, start in ((root, 1), (swap, ROOT_MIB + 1)):
         subprocess.run(["dd", f"if={part}", f"of={out}", "bs=1M", f"seek={start}",
                         "conv=notrunc,sparse", "status=none"], check=True)

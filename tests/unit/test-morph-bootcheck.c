@@ -61,6 +61,12 @@ static void test_bios(void **state)
     REFUSED("Xen");
     facts.boot_code = BOOT_CODE_BROKEN;
     REFUSED("grub-install");
+    str_replace(&volume_add(&facts.volumes, "/dev/sda1", 0, 1)->type, "vfat");
+    REFUSED("grub-install");
+    facts.boot_code = BOOT_CODE_NONE; /* its loader may be there, unseen */
+    TAKEN();
+    assert_int_equal(warnings, 1);
+    assert_int_equal(facts.firmware, FIRMWARE_UEFI);
     facts.boot_code = BOOT_CODE_UNREAD;
     TAKEN();
 }
@@ -110,7 +116,7 @@ static void test_configuration(void **state)
 
 static void test_first_sectors(void **state)
 {
-    unsigned char sector[SECTOR] = {0};
+    unsigned char sector[BOOTSECTOR_SIZE] = {0};
     uint64_t next;
 
     sector[446] = 0x80; /* the table of partitions is no code */
