@@ -36,5 +36,6 @@ extern const struct change_ops change_windows_v2v;
 extern const struct change_ops change_windows_drivers;
 extern const struct change_ops change_windows_network;
 extern const struct change_ops change_windows_agents;
+extern const struct change_ops change_windows_uefi;
 extern const struct change_ops change_windows_firstboot; /* runs the steps of those before it */
 extern const struct change_ops change_windows_registry;  /* writes what those before it have set */

@@ -249,39 +249,38 @@ int guest_mount_again(struct guest *guest, struct error **err)
     return 0;
 }
 
-/* ntfs-3g takes a remount for done without doing it: the volume is mounted anew. */
-static int make_writable(struct guest *guest, const char *device, const char *directory)
+/* ntfs-3g takes a remount for done without doing it: all is mounted anew. */
+static int mount_writable(struct guest *guest)
 {
-    _cleanup_free_ char *type = guestfs_vfs_type(guest->g, device);
-    const char *options = "";
+    int r = guestfs_umount_all(guest->g);
 
-    if (!type || strcmp(type, "ntfs") != 0)
-        return guestfs_remount(guest->g, directory, GUESTFS_REMOUNT_RW, 1, -1);
-    for (size_t i = 0; i < guest->mount_count; i++)
-        if (strcmp(guest->mounts[i].directory, directory) == 0)
-            options = guest->mounts[i].options;
-    if (guestfs_umount(guest->g, directory) < 0)
-        return -1;
-    return guestfs_mount_options(guest->g, options, device, directory);
+    for (size_t i = 0; r == 0 && i < guest->mount_count; i++)
+        r = guestfs_mount_options(guest->g, guest->mounts[i].options, guest->mounts[i].device,
+                                  guest->mounts[i].directory);
+    return r;
+}
+
+/* "cannot be made writable" of the filesystem that is or was mounted there. */
+static int not_writable(struct guest *guest, const char *directory, struct error **err)
+{
+    _cleanup_free_ char *why = mount_complaint(guest);
+
+    return error_set(err, EROFS,
+                     "the guest's filesystem for %s cannot be made writable: %s; see that the disk "
+                     "or logical volume is writable and the filesystem not damaged",
+                     directory, why);
 }
 
 int guest_make_writable(struct guest *guest, struct error **err)
 {
-    _cleanup_strings_ char **mounts = guestfs_mountpoints(guest->g); /* device, directory, … */
+    _cleanup_free_ char *type =
+        guest->mount_count > 0 ? guestfs_vfs_type(guest->g, guest->mounts[0].device) : NULL;
 
-    if (!mounts)
-        return guest_error(guest, err, "cannot list what is mounted");
-    for (char **m = mounts; m[0] && m[1]; m += 2) {
-        _cleanup_free_ char *why = NULL;
-
-        if (make_writable(guest, m[0], m[1]) == 0)
-            continue;
-        why = mount_complaint(guest);
-        return error_set(err, EROFS,
-                         "the guest's filesystem for %s cannot be made writable: %s; see that the "
-                         "disk or logical volume is writable and the filesystem not damaged",
-                         m[1], why);
-    }
+    if (type && strcmp(type, "ntfs") == 0)
+        return mount_writable(guest) == 0 ? 0 : not_writable(guest, "/", err);
+    for (size_t i = 0; i < guest->mount_count; i++)
+        if (guestfs_remount(guest->g, guest->mounts[i].directory, GUESTFS_REMOUNT_RW, 1, -1) < 0)
+            return not_writable(guest, guest->mounts[i].directory, err);
     return 0;
 }
 

@@ -30,6 +30,7 @@ static const struct change_ops *const changes[] = {
     &change_windows_drivers,
     &change_windows_network,
     &change_windows_agents,
+    &change_windows_uefi,
     &change_windows_firstboot,
     &change_windows_registry,
     &change_linux_leftovers,

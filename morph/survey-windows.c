@@ -44,6 +44,24 @@ static int check_sleep(struct guest *guest, const struct tree *tree, struct erro
         "sync again ('powercfg /h off' switches fast startup off)");
 }
 
+/* Windows has no directory for its EFI system partition, and none can be made while all is mounted
+ * for reading only: it is put on one that is there and that nothing here looks into. */
+static void mount_esp(struct guest *guest, const struct volume *root, struct facts *facts)
+{
+    _cleanup_free_ char *directory = windows_path(facts, "Temp");
+    const struct volume *esp = NULL;
+
+    for (size_t i = 0; i < facts->volumes.count; i++) {
+        const struct volume *v = &facts->volumes.items[i];
+
+        if (v->esp && (!esp || (esp->disk != root->disk && v->disk == root->disk)))
+            esp = v;
+    }
+    if (esp && tree_kind(&facts->tree, directory) == TREE_DIR &&
+        guest_mount(guest, esp, directory, "", NULL) == 0)
+        facts->windows->esp = steal_ptr(directory);
+}
+
 int survey_windows(struct guest *guest, const struct volume *volume, struct facts *facts,
                    struct error **err)
 {
@@ -68,5 +86,6 @@ int survey_windows(struct guest *guest, const struct volume *volume, struct fact
         return r;
     w->device = str_dup(volume->device);
     windows_tell(w, facts);
+    mount_esp(guest, volume, facts);
     return 0;
 }

@@ -233,6 +233,7 @@ struct windows *windows_free(struct windows *w)
     if (!w)
         return NULL;
     free(w->device);
+    free(w->esp);
     free(w->root);
     free(w->system_path);
     free(w->software_path);

@@ -25,6 +25,7 @@ struct windows_hash {
 
 struct windows {
     char *device;      /* the volume it is on; NULL until somebody sets it */
+    char *esp;         /* where its EFI system partition is mounted for us; NULL: it has none */
     char *root;        /* directory of Windows as the guest writes it: "/Windows" */
     char *system_path; /* files of the two hives */
     char *software_path;

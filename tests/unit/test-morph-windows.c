@@ -453,6 +453,31 @@ static void test_report_of_virt_v2v(void **state)
     phony_done(&p);
 }
 
+static void test_boot_manager_of_uefi(void **state)
+{
+    struct phony p;
+    struct plan plan;
+
+    phony_make(&p, &phony_11);
+    p.request.virtio_win = drivers;
+    fake_text(&p.tree, "/Windows/Temp/EFI/MICROSOFT/Boot/bootmgfw.efi", "manager");
+    windows_tell(phony_read(&p), &p.facts);
+    p.facts.windows->esp = str_dup("/Windows/Temp");
+    assert_int_equal(plan_make(&p.facts, &plan, NULL), 0);
+    fake_apply(&p.tree, &plan);
+    plan_done(&plan);
+    assert_string_equal(phony_text(&p, "/Windows/Temp/EFI/Boot/bootx64.efi"), "manager");
+    windows_free(p.facts.windows);
+    os_done(&p.facts.os);
+    fake_text(&p.tree, "/Windows/Temp/EFI/Boot/bootx64.efi", "another one, which stays");
+    windows_tell(phony_read(&p), &p.facts);
+    p.facts.windows->esp = str_dup("/Windows/Temp");
+    assert_int_equal(plan_make(&p.facts, &plan, NULL), 0);
+    assert_int_equal(plan.edit_count, 0);
+    plan_done(&plan);
+    phony_done(&p);
+}
+
 static void choose(struct phony *p, enum windows_engine engine, int result, bool by_v2v)
 {
     _cleanup_error_ struct error *err = NULL;
@@ -609,6 +634,7 @@ int main(void)
         cmocka_unit_test(test_after_the_first_boot),
         cmocka_unit_test(test_scripts_and_dhcp),
         cmocka_unit_test(test_after_virt_v2v),
+        cmocka_unit_test(test_boot_manager_of_uefi),
         cmocka_unit_test(test_report_of_virt_v2v),
         cmocka_unit_test(test_choice_of_the_engine),
         cmocka_unit_test(test_what_virt_v2v_is_given),
