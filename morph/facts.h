@@ -66,6 +66,8 @@ struct facts {
     enum boot_code boot_code;      /* the best that the first sectors of the disks have */
     const struct request *request; /* never NULL */
     struct windows *windows;       /* of FAMILY_WINDOWS only; owned */
+    char **mounted; /* besides the root; facts_mounted() */
+    size_t mounted_count;
     struct pin *pins;
     size_t pin_count;
 
@@ -83,6 +85,10 @@ struct facts {
 };
 
 void facts_done(struct facts *facts);
+
+/* Remembers a directory that a filesystem of its own is mounted on. */
+void facts_mounted(struct facts *facts, const char *directory);
+bool facts_is_mounted(const struct facts *facts, const char *directory);
 void facts_forget_kernels(struct facts *facts);
 
 /* For struct change_ops.applies. */

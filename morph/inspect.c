@@ -122,8 +122,29 @@ bool facts_is_windows(const struct facts *facts)
     return facts->family == FAMILY_WINDOWS;
 }
 
+void facts_mounted(struct facts *facts, const char *directory)
+{
+    char **mounted = reallocarray(facts->mounted, facts->mounted_count + 1, sizeof(char *));
+
+    if (!mounted)
+        abort();
+    facts->mounted = mounted;
+    mounted[facts->mounted_count++] = str_dup(directory);
+}
+
+bool facts_is_mounted(const struct facts *facts, const char *directory)
+{
+    for (size_t i = 0; i < facts->mounted_count; i++)
+        if (strcmp(facts->mounted[i], directory) == 0)
+            return true;
+    return false;
+}
+
 void facts_done(struct facts *facts)
 {
+    for (size_t i = 0; i < facts->mounted_count; i++)
+        free(facts->mounted[i]);
+    free(facts->mounted);
     netpins_forget(facts);
     free(facts->wanted_kernel);
     windows_free(facts->windows);

@@ -12,17 +12,6 @@
 #include "morph/fstab.h"
 #include "morph/sshkey.h"
 
-/* Filesystems that are mounted for the changes when they are separate; see inspect.c. */
-static bool is_mounted(const char *directory)
-{
-    static const char *const mounted[] = {"/usr", "/var"};
-
-    for (size_t i = 0; i < ARRAY_SIZE(mounted); i++)
-        if (strcmp(directory, mounted[i]) == 0)
-            return true;
-    return false;
-}
-
 static bool is_below(const char *path, const char *directory)
 {
     size_t n = strlen(directory);
@@ -44,11 +33,13 @@ static int check_mounted(struct facts *facts, const char *user, const char *dire
     while (r > 0 && fstab_next(&cursor, &line)) {
         _cleanup_free_ char *where = fstab_field(&line, 1);
 
-        if (strlen(where) < 2 || !is_below(directory, where) || is_mounted(where))
+        for (size_t n = strlen(where); n > 1 && where[n - 1] == '/'; n--)
+            where[n - 1] = '\0';
+        if (strlen(where) < 2 || !is_below(directory, where) || facts_is_mounted(facts, where))
             continue;
         return error_set(err, ENOTSUP,
-                         "--ssh-key: the home of '%s' is on the filesystem for %s, which is not "
-                         "mounted for the changes; give a user whose home is elsewhere, as root",
+                         "--ssh-key: the home of '%s' is on the filesystem for %s, which is on no "
+                         "disk of the VM; give a user whose home is elsewhere, as root",
                          user, where);
     }
     return r < 0 ? r : 0;

@@ -169,6 +169,52 @@ int mounts_of_fstab(const struct tree *tree, const struct volume_list *volumes,
     return r < 0 ? r : 0;
 }
 
+/* True when directory is path or above it; "/" is not. */
+static bool is_above(const char *directory, const char *path)
+{
+    size_t n = strlen(directory);
+
+    return n > 1 && strncmp(directory, path, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/* The line of the outermost directory that is longer than `longer` bytes and above path. */
+static bool next_above(const char *text, const char *path, size_t longer,
+                       struct fstab_line *ret_line, size_t *ret_length)
+{
+    struct fstab_line line;
+    bool found = false;
+
+    while (fstab_next(&text, &line)) {
+        _cleanup_free_ char *directory = directory_of(&line);
+        size_t n = strlen(directory);
+
+        if (n <= longer || !is_above(directory, path) || (found && n >= *ret_length))
+            continue;
+        *ret_line = line;
+        *ret_length = n;
+        found = true;
+    }
+    return found;
+}
+
+int mounts_add_above(const struct tree *tree, const struct volume_list *volumes, const char *path,
+                     struct mount_list *mounts, struct error **err)
+{
+    _cleanup_free_ char *text = NULL;
+    struct fstab_line line;
+    size_t length = 0;
+    int r = tree_text(tree, FSTAB, &text, err);
+
+    while (r >= 0 && text && mounts->count < MOUNTS_MAX &&
+           next_above(text, path, length, &line, &length)) {
+        _cleanup_free_ char *directory = directory_of(&line);
+
+        if (!has_mount(mounts, directory))
+            r = add_line(mounts, volumes, &line, directory, err);
+    }
+    return r < 0 ? r : 0;
+}
+
 void mount_list_done(struct mount_list *mounts)
 {
     for (size_t i = 0; i < mounts->count; i++) {

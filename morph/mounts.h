@@ -32,6 +32,11 @@ int mounts_of_fstab(const struct tree *tree, const struct volume_list *volumes,
                     struct mount_list *ret_mounts, struct error **err);
 void mount_list_done(struct mount_list *mounts);
 
+/* Adds what fstab mounts on `path` and on directories above it, outermost first, where it is on a disk
+ * of the VM.  0, or -ENOENT as mounts_of_fstab() says it. */
+int mounts_add_above(const struct tree *tree, const struct volume_list *volumes, const char *path,
+                     struct mount_list *mounts, struct error **err);
+
 /*
  * What the guest mounts as its root, by its own fstab: a btrfs subvolume without a leading slash
  * (*ret_path, owned by the caller) or its number (*ret_id); NULL and 0 when fstab does not tell.

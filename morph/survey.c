@@ -9,6 +9,7 @@
 
 #include "base/align.h"
 #include "base/str.h"
+#include "morph/account.h"
 #include "morph/change.h"
 #include "morph/inspect.h"
 #include "morph/mounts.h"
@@ -167,6 +168,24 @@ static int mount_one(struct guest *guest, const struct volume *volume, const cha
     return r < 0 ? r : guest_mount(guest, volume, directory, options, err);
 }
 
+/* --ssh-key needs the filesystems that the users' homes are on. */
+static int add_homes(struct facts *facts, struct mount_list *mounts, struct error **err)
+{
+    const struct hostfiles *keys = &facts->request->ssh_keys;
+    _cleanup_free_ char *passwd = NULL;
+    int r = keys->count > 0 ? tree_text(&facts->tree, "/etc/passwd", &passwd, err) : 0;
+
+    for (size_t i = 0; r >= 0 && passwd && i < keys->count; i++) {
+        struct account account;
+
+        if (!account_find(passwd, keys->items[i].name, &account))
+            continue;
+        r = mounts_add_above(&facts->tree, &facts->volumes, account.home, mounts, err);
+        free(account.home);
+    }
+    return r < 0 ? r : 0;
+}
+
 static int mount_all(struct guest *guest, const struct root *root, struct facts *facts,
                      struct error **err)
 {
@@ -183,9 +202,12 @@ static int mount_all(struct guest *guest, const struct root *root, struct facts 
         r = mounts_of_fstab(&facts->tree, &facts->volumes, &mounts, err);
     if (r < 0)
         return r;
-    for (size_t i = 0; r == 0 && i < mounts.count; i++)
+    r = add_homes(facts, &mounts, err);
+    for (size_t i = 0; r == 0 && i < mounts.count; i++) {
         r = mount_one(guest, mounts.items[i].volume, mounts.items[i].directory,
                       mounts.items[i].options, err);
+        facts_mounted(facts, mounts.items[i].directory);
+    }
     mount_list_done(&mounts);
     return r;
 }

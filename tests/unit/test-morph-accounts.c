@@ -11,6 +11,7 @@
 #include "morph-tree.h"
 #include "morph/account.h"
 #include "morph/change.h"
+#include "morph/mounts.h"
 #include "morph/sshkey.h"
 
 #define BLOB1 "AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
@@ -46,6 +47,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
+    facts_done(&facts);
     fake_done(&guest);
     return 0;
 }
@@ -177,10 +179,57 @@ static void test_links_of_the_user_are_refused(void **state)
     refused("no directory");
 }
 
+/* What has to be mounted for the home; "x" stands for an error. */
+static char *above(const char *fstab)
+{
+    struct volume_list volumes = {.disks = 2};
+    struct mount_list mounts = {.count = 0};
+    _cleanup_buffer_ struct buffer out = {0};
+
+    for (int disk = 0; disk < 2; disk++) {
+        _cleanup_free_ char *device = str_format("/dev/sd%c1", 'a' + disk);
+        struct volume *v = volume_add(&volumes, device, disk, 1);
+
+        str_replace(&v->type, "ext4");
+        str_replace(&v->uuid, device);
+    }
+    fake_text(&guest, "/etc/fstab", fstab);
+    buffer_add_text(&out, "");
+    if (mounts_add_above(&facts.tree, &volumes, HOME, &mounts, NULL) < 0)
+        buffer_add_text(&out, "x");
+    for (size_t i = 0; i < mounts.count; i++)
+        buffer_printf(&out, "%s=%s ", mounts.items[i].directory, mounts.items[i].volume->device);
+    mount_list_done(&mounts);
+    volume_list_done(&volumes);
+    return buffer_steal(&out);
+}
+
+static void test_filesystems_of_homes(void **state)
+{
+    static const struct {
+        const char *fstab, *mounts;
+    } cases[] = {
+        {"/dev/sda1 / ext4 defaults 0 1\n/dev/sdb1 /srv/ann ext4 defaults 0 1\n", ""},
+        {"/dev/sdb1 " HOME " ext4 x 0 0\n/dev/sda1 /srv/ ext4 x 0 0\n",
+         "/srv=/dev/sda1 " HOME "=/dev/sdb1 "},
+        {"nas:/x /srv nfs defaults 0 0\n", ""},
+        {"/dev/sdc1 /srv ext4 nofail 0 0\n", ""},
+        {"/dev/sdc1 /srv ext4 defaults 0 0\n", "x"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        _cleanup_free_ char *found = above(cases[i].fstab);
+
+        assert_string_equal(found, cases[i].mounts);
+    }
+}
+
 static void test_homes_that_are_not_there(void **state)
 {
-    fake_text(&guest, "/etc/fstab", "/dev/sdb1 " HOME " ext4 defaults 0 1\n");
-    refused("not mounted");
+    fake_text(&guest, "/etc/fstab", "nas:/x /srv/ nfs defaults 0 1\n");
+    refused("on no disk of the VM");
+    facts_mounted(&facts, "/srv");
+    assert_int_equal(change(), 2);
     fake_text(&guest, "/etc/fstab", "");
     files[0].name = (char *)"root";
     refused("is not in the guest");
@@ -236,6 +285,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_key_for_a_user, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_key_is_appended_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_links_of_the_user_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_filesystems_of_homes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_homes_that_are_not_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_passwords_are_locked, set_up, tear_down),
         cmocka_unit_test(test_broken_files),
