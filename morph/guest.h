@@ -122,6 +122,14 @@ int guest_delete(struct guest *guest, const char *path, struct error **err);
  * ended by NUL.  The sentence of a failure has the last line the program printed. */
 int guest_run(struct guest *guest, const char *words, size_t length, struct error **err);
 
+/*
+ * Runs a script of the caller (not of the guest) in the same way; it is in the guest only while it
+ * runs.  *ret_output: what it said on both streams, its first 256 KiB; the caller frees.  -EIO with a
+ * sentence that has its last line when it does not end with 0.
+ */
+int guest_script(struct guest *guest, const char *name, const void *data, size_t length,
+                 char **ret_output, struct error **err);
+
 /* Sets the SELinux context of what path itself is; nothing on a filesystem that keeps none. */
 int guest_label(struct guest *guest, const char *path, const char *label, struct error **err);
 

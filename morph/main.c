@@ -12,12 +12,14 @@
 #include "morph/delegate.h"
 #include "morph/driverset.h"
 #include "morph/guest.h"
+#include "morph/inspect.h"
 #include "morph/interrupt.h"
 #include "morph/keys.h"
 #include "morph/options.h"
 #include "morph/plan.h"
 #include "morph/recipe.h"
 #include "morph/report.h"
+#include "morph/scripts.h"
 #include "morph/space.h"
 #include "morph/survey.h"
 #include "morph/windows-engine.h"
@@ -146,6 +148,26 @@ static int choose_engine(const struct options *o, struct guest **guest, struct r
     return hand_over(o, guest, report, facts, changed, err);
 }
 
+/* The plan is good: the caller's scripts come first, and the plan is made of what they leave. */
+static int plan_again(struct guest *guest, struct report *report, struct facts *facts,
+                      struct plan *plan, bool *changed, struct error **err)
+{
+    int r = space_check(guest, plan, err);
+
+    if (r < 0)
+        return r;
+    report_phase(report, "pre");
+    *changed = true;
+    r = scripts_run(guest, &facts->request->script_pre, "pre", report, err);
+    if (r < 0)
+        return r;
+    report_phase(report, "replan");
+    plan_done(plan);
+    facts_forget_kernels(facts);
+    r = inspect_kernels(&facts->tree, &facts->kernels, &facts->kernel_count, err);
+    return r < 0 ? r : plan_make(facts, plan, err);
+}
+
 /* The whole run. */
 static int run(const struct options *o, struct report *report, struct facts *facts,
                struct plan *plan, struct hints *hints, bool *changed, struct error **err)
@@ -164,9 +186,13 @@ static int run(const struct options *o, struct report *report, struct facts *fac
         r = survey_guest(guest, facts, err);
     }
     if (r == 0)
+        r = scripts_check(facts, err);
+    if (r == 0)
         r = choose_engine(o, &guest, report, facts, changed, err);
     if (r == 0)
         r = plan_make(facts, plan, err);
+    if (r == 0 && !o->dry_run && o->request.script_pre.count > 0)
+        r = plan_again(guest, report, facts, plan, changed, err);
     if (r == 0)
         hints_make(facts, plan, hints);
     if (r == 0 && o->replay)
@@ -175,6 +201,11 @@ static int run(const struct options *o, struct report *report, struct facts *fac
         r = space_check(guest, plan, err);
     if (r == 0 && !o->dry_run && plan->edit_count > 0)
         r = carry_out(guest, report, facts, plan, o->record, changed, err);
+    if (r == 0 && !o->dry_run && o->request.script_post.count > 0) {
+        report_phase(report, "post");
+        *changed = true;
+        r = scripts_run(guest, &o->request.script_post, "post", report, err);
+    }
     if (r < 0) {
         guest_abandon(guest);
         return r;
@@ -234,6 +265,7 @@ int main(int argc, char **argv)
     } else if (report_result(&report, &facts, &plan, &hints) < 0) {
         code = changed ? EXIT_CODE_FAILED : EXIT_UNCHANGED;
     }
+    report_done(&report);
     hints_done(&hints);
     plan_done(&plan);
     facts_done(&facts);

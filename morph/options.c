@@ -32,6 +32,8 @@ const char options_help[] =
     "  --packages DIR         packages of the guest's system with the QEMU guest agent, which the\n"
     "                         guest installs at its first boot\n"
     "  --install-agent        the guest installs the agent from its own package sources then\n"
+    "  --script-pre FILE      a script to run in the appliance with the guest's root as its root,\n"
+    "                         before the changes; --script-post FILE: after them; repeatable\n"
     "  --script-firstboot FILE\n"
     "                         a script that the guest runs at its first boot; repeat as needed\n"
     "  --virtio-win DIR-or-ISO\n"
@@ -197,6 +199,16 @@ static int add_script_firstboot(struct options *o, const char *text, struct erro
     return hostfiles_add_script(&o->request.script_firstboot, "script-firstboot", text, err);
 }
 
+static int add_script_pre(struct options *o, const char *text, struct error **err)
+{
+    return hostfiles_add_script(&o->request.script_pre, "script-pre", text, err);
+}
+
+static int add_script_post(struct options *o, const char *text, struct error **err)
+{
+    return hostfiles_add_script(&o->request.script_post, "script-post", text, err);
+}
+
 static int set_drop_credentials(struct options *o, const char *text, struct error **err)
 {
     o->request.drop_credentials = true;
@@ -286,6 +298,8 @@ static const struct {
     {"drop-credentials", NULL, set_drop_credentials},
     {"packages", "DIR", set_packages},
     {"install-agent", NULL, set_install_agent},
+    {"script-pre", "FILE", add_script_pre},
+    {"script-post", "FILE", add_script_post},
     {"script-firstboot", "FILE", add_script_firstboot},
     {"virtio-win", "DIR-or-ISO", set_virtio_win},
     {"windows-engine", "auto|own|virt-v2v", set_windows_engine},
@@ -351,6 +365,8 @@ void options_done(struct options *options)
         free(options->request.nics[i].name);
     hostfiles_done(&options->request.ssh_keys);
     hostfiles_done(&options->request.script_firstboot);
+    hostfiles_done(&options->request.script_pre);
+    hostfiles_done(&options->request.script_post);
     free(options->disks);
     free(options->request.nics);
     words_done(&options->request.keys);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 
 #define JSON_FLAGS (JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII)
 
@@ -70,6 +71,45 @@ void report_edit(const struct report *report, const struct edit *edit)
         fprintf(stderr, "  %-10s %s\n", edit->change, edit->path);
 }
 
+void report_done(struct report *report)
+{
+    for (size_t i = 0; i < report->script_count; i++) {
+        free(report->scripts[i].name);
+        free(report->scripts[i].output);
+    }
+    free(report->scripts);
+    report->scripts = NULL;
+    report->script_count = 0;
+}
+
+void report_script(struct report *report, const char *when, const char *name, const char *output)
+{
+    struct script_run *scripts =
+        reallocarray(report->scripts, report->script_count + 1, sizeof(*scripts));
+
+    if (!scripts)
+        abort();
+    report->scripts = scripts;
+    scripts[report->script_count++] =
+        (struct script_run){.when = when, .name = str_dup(name), .output = str_dup(output)};
+    if (report->json)
+        write_line(stderr, json_pack("{s:s,s:s,s:s,s:o}", "phase", "scripts", "state", "script",
+                                     "when", when, "name", text(name)));
+    else
+        fprintf(stderr, "  %-10s %s\n", when, name);
+}
+
+static json_t *scripts_json(const struct report *report)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < report->script_count; i++)
+        json_array_append_new(list, json_pack("{s:s,s:o,s:o}", "when", report->scripts[i].when,
+                                              "name", text(report->scripts[i].name), "output",
+                                              text(report->scripts[i].output)));
+    return list;
+}
+
 /* null where there is no file. */
 static json_t *hash(const char *hex)
 {
@@ -82,10 +122,10 @@ static json_t *edits_json(const struct plan *plan)
 
     for (size_t i = 0; i < plan->edit_count; i++) {
         const struct edit *e = &plan->edits[i];
-        json_t *one = json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:o}", "change", e->change, "kind",
-                                edit_kind_name(e->kind), "path", text(e->path), "what",
-                                text(e->what), "why", text(e->why), "before", hash(e->before),
-                                "after", hash(e->after));
+        json_t *one =
+            json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:o}", "change", e->change, "kind",
+                      edit_kind_name(e->kind), "path", text(e->path), "what", text(e->what), "why",
+                      text(e->why), "before", hash(e->before), "after", hash(e->after));
 
         if (e->label)
             json_object_set_new(one, "label", text(e->label));
@@ -139,6 +179,9 @@ static void print_result(const struct report *report, const struct facts *facts,
     for (size_t i = 0; i < plan->note_count; i++)
         printf("  %-10s %s%s\n", plan->notes[i].change, plan->notes[i].warning ? "WARNING: " : "",
                plan->notes[i].text);
+    for (size_t i = 0; i < report->script_count; i++)
+        printf("  %-10s %s\n%s", report->scripts[i].when, report->scripts[i].name,
+               report->scripts[i].output);
 }
 
 static json_t *hints_json(const struct hints *h)
@@ -159,13 +202,14 @@ static json_t *os_json(const struct facts *facts)
 static json_t *result_json(const struct report *report, const struct facts *facts,
                            const struct plan *plan, const struct hints *hints)
 {
-    return json_pack("{s:b,s:b,s:b,s:o,s:o,s:b,s:o,s:o,s:o,s:o,s:f}", "dry_run", report->dry_run,
-                     "changed", plan->edit_count > 0 && !report->dry_run, "rehearsed",
-                     report->rehearsed, "os", os_json(facts),
-                     "nics", nics_json(facts), "guest_agent", facts->guest_agent, "hints",
-                     hints_json(hints), "changes", edits_json(plan), "notes", notes_json(plan),
-                     "phases", phases_json(report), "seconds",
-                     seconds(clock_now_ns() - report->started_ns));
+    bool changed = plan->edit_count > 0 || report->script_count > 0;
+
+    return json_pack(
+        "{s:b,s:b,s:b,s:o,s:o,s:b,s:o,s:o,s:o,s:o,s:o,s:f}", "dry_run", report->dry_run, "changed",
+        changed && !report->dry_run, "rehearsed", report->rehearsed, "os", os_json(facts), "nics",
+        nics_json(facts), "guest_agent", facts->guest_agent, "hints", hints_json(hints), "changes",
+        edits_json(plan), "notes", notes_json(plan), "scripts", scripts_json(report), "phases",
+        phases_json(report), "seconds", seconds(clock_now_ns() - report->started_ns));
 }
 
 int report_result(const struct report *report, const struct facts *facts, const struct plan *plan,

@@ -127,6 +127,9 @@ def make(family, tree):
     for name in ("dev", "proc", "sys", "run", "tmp", "root", "home", "var/log", "var/lib",
                  *family.directories):
         (tree / name).mkdir(parents=True)
+    (tree / "home" / "anna").mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(tree / "home" / "anna", 1000, 1000)
     merged = family.links.get("lib") == "usr/lib"
     for name, target in family.links.items():
         path = tree / name
