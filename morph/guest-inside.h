@@ -17,6 +17,7 @@ struct guest {
     size_t console_length;
     struct {
         char *device, *directory, *options;
+        bool ntfs;
     } mounts[MOUNTS]; /* what is mounted, in order, to mount it again */
     size_t mount_count;
 };

@@ -234,6 +234,7 @@ int guest_mount(struct guest *guest, const struct volume *volume, const char *di
     guest->mounts[n].device = str_dup(volume->device);
     guest->mounts[n].directory = str_dup(directory);
     guest->mounts[n].options = str_dup(options);
+    guest->mounts[n].ntfs = strcmp(volume->type, "ntfs") == 0;
     guest->mount_count++;
     return 0;
 }
@@ -273,10 +274,7 @@ static int not_writable(struct guest *guest, const char *directory, struct error
 
 int guest_make_writable(struct guest *guest, struct error **err)
 {
-    _cleanup_free_ char *type =
-        guest->mount_count > 0 ? guestfs_vfs_type(guest->g, guest->mounts[0].device) : NULL;
-
-    if (type && strcmp(type, "ntfs") == 0)
+    if (guest->mount_count > 0 && guest->mounts[0].ntfs)
         return mount_writable(guest) == 0 ? 0 : not_writable(guest, "/", err);
     for (size_t i = 0; i < guest->mount_count; i++)
         if (guestfs_remount(guest->g, guest->mounts[i].directory, GUESTFS_REMOUNT_RW, 1, -1) < 0)
