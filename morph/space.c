@@ -28,10 +28,11 @@ static int check_one(struct guest *guest, const char *directory, uint64_t needed
 }
 
 /* Each of these may be a filesystem of its own, and what must stay free there behind the plan. */
-static const char *const places[] = {"/", "/usr", "/var", "/root", "/boot", "/boot/efi", "/efi"};
+static const char *const places[] = {"/",     "/usr",  "/var",      "/root",
+                                     "/home", "/boot", "/boot/efi", "/efi"};
 static const uint64_t reserves[] = {
-    (uint64_t)16 << 20, (uint64_t)2 << 20,   (uint64_t)2 << 20,  (uint64_t)1 << 20,
-    (uint64_t)2 << 20,  (uint64_t)256 << 10, (uint64_t)256 << 10,
+    (uint64_t)16 << 20, (uint64_t)2 << 20, (uint64_t)2 << 20,   (uint64_t)1 << 20,
+    (uint64_t)1 << 20,  (uint64_t)2 << 20, (uint64_t)256 << 10, (uint64_t)256 << 10,
 };
 
 int space_check(struct guest *guest, const struct plan *plan, struct error **err)
