@@ -24,6 +24,21 @@ put_ext4() {
         -E offset=$((start * mib)),$ext4_options "$disk" $((size * 1024))k
 }
 
+# put_xfs DISK START SIZE UUID LABEL FOLDER
+put_xfs() {
+    truncate -s "$3M" "$work/xfs"
+    mkfs.xfs -q -m "uuid=$4" -L "$5" "$work/xfs"
+    # In a mount namespace of its own, so that nothing stays mounted however this ends.
+    unshare --mount bash -ec '
+        mkdir "$1/top"
+        mount -o loop "$1/xfs" "$1/top"
+        cp -a "$2/." "$1/top/"
+        umount "$1/top"
+        rmdir "$1/top"' bash "$work" "$6" 9>&-
+    put "$work/xfs" "$1" "$2"
+    rm "$work/xfs"
+}
+
 # put_swap DISK START SIZE UUID
 put_swap() {
     truncate -s "$3M" "$work/swap"

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-# /dev/sda1 /boot; /dev/sda2 the volume group vg0 with root and swap.
+# /dev/sda1 /boot; /dev/sda2 the volume group vg0 with root (XFS) and swap.
 boot_uuid=$(uuidgen) root_uuid=$(uuidgen) swap_uuid=$(uuidgen)
 pv_start=257 root_size=1792 swap_size=64
 
 layout_tree() {
     unpack_tree lvm2
     cat >"$tree/etc/fstab" <<'TEXT'
-/dev/mapper/vg0-root / ext4 errors=remount-ro 0 1
+/dev/mapper/vg0-root / xfs defaults 0 0
 /dev/sda1 /boot ext4 defaults 0 2
 /dev/vg0/swap none swap sw 0 0
 TEXT
-    make_initramfs ext4 dm_mod
+    make_initramfs ext4 xfs dm_mod
     take_boot_out
     write_grub_config "$work/boot" "$boot_uuid" "" "root=/dev/mapper/vg0-root"
 }
@@ -41,7 +41,7 @@ layout_disks() {
         start=${pv_start}MiB, type=8e"
     put_ext4 "$disk" 1 256 "$boot_uuid" boot "$work/boot"
     write_volume_group
-    put_ext4 "$disk" $((pv_start + 1)) $root_size "$root_uuid" root "$tree" -N 65536
+    put_xfs "$disk" $((pv_start + 1)) $root_size "$root_uuid" root "$tree"
     put_swap "$disk" $((pv_start + 1 + root_size)) $swap_size "$swap_uuid"
     install_grub "$disk" "$boot_uuid" ""
 }
