@@ -28,45 +28,47 @@ static int failed(struct guest *guest, const char *device, struct error **err)
     return guest_error(guest, err, context);
 }
 
-/* libguestfs takes keys as text, which ends at the first NUL byte; such a key goes as a file into
- * the appliance's memory. */
-static int unlock_with_file(struct guest *guest, const char *device, const char *name,
+/*
+ * libguestfs takes keys as text, which ends at the first NUL byte; such a key goes as a file into
+ * the appliance's memory.  The volume is named by its UUID: what libguestfs calls /dev/sdt may be
+ * another disk's name inside the appliance.
+ */
+static int unlock_with_file(struct guest *guest, const struct volume *volume, const char *name,
                             const void *key, size_t length, struct error **err)
 {
     _cleanup_close_ int fd = memfd_create("slipway-key", MFD_CLOEXEC);
     _cleanup_free_ char *command =
-        str_format("cryptsetup open --key-file /run/slipway-key %s %s; r=$?; "
+        str_format("cryptsetup open --key-file /run/slipway-key $(blkid -U %s) %s; r=$?; "
                    "rm -f /run/slipway-key; exit $r",
-                   device, name);
+                   volume->uuid, name);
     _cleanup_free_ char *output = NULL;
     char *words[] = {command, NULL};
     char local[32];
     int r = fd < 0 ? -errno : fdio_write_all(fd, key, length);
 
     if (r < 0)
-        return error_set_errno(err, -r, "cannot hand the key of %s on", device);
+        return error_set_errno(err, -r, "cannot hand the key of %s on", volume->device);
     snprintf(local, sizeof(local), "/proc/self/fd/%d", fd);
     if (guestfs_debug_upload(guest->g, local, "/run/slipway-key", 0600) < 0)
         return guest_error(guest, err, "cannot hand a key to the appliance");
     output = guestfs_debug(guest->g, "sh", words);
-    return output ? 0 : failed(guest, device, err);
+    return output ? 0 : failed(guest, volume->device, err);
 }
 
-/* Only what a shell takes as a word: the names come from the disks. */
-static bool is_plain_name(const char *device)
+/* Only what a shell takes as a word: it comes from the disks. */
+static bool is_plain(const char *uuid)
 {
-    return strspn(device, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.+-") ==
-           strlen(device);
+    return *uuid && strspn(uuid, "0123456789abcdefABCDEF-") == strlen(uuid);
 }
 
-int guest_unlock(struct guest *guest, const char *device, const char *name, const void *key,
-                 size_t length, struct error **err)
+int guest_unlock(struct guest *guest, const struct volume *volume, const char *name,
+                 const void *key, size_t length, struct error **err)
 {
-    if (!is_plain_name(device) || !is_plain_name(name))
-        return error_set(err, EINVAL, "the encrypted volume '%s' has an unusual name", device);
+    if (!is_plain(volume->uuid))
+        return error_set(err, EINVAL, "the encrypted volume %s has no UUID", volume->device);
     if (memchr(key, '\0', length))
-        return unlock_with_file(guest, device, name, key, length, err);
-    if (guestfs_cryptsetup_open(guest->g, device, key, name, -1) < 0)
-        return failed(guest, device, err);
+        return unlock_with_file(guest, volume, name, key, length, err);
+    if (guestfs_cryptsetup_open(guest->g, volume->device, key, name, -1) < 0)
+        return failed(guest, volume->device, err);
     return 0;
 }

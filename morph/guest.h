@@ -52,8 +52,8 @@ int guest_volumes(struct guest *guest, struct volume_list *ret_list, struct erro
  * -EKEYREJECTED without a sentence when it is the wrong one.  Takes as long as whoever made the
  * volume wanted it to take on his machine, and under emulation many times that.
  */
-int guest_unlock(struct guest *guest, const char *device, const char *name, const void *key,
-                 size_t length, struct error **err);
+int guest_unlock(struct guest *guest, const struct volume *volume, const char *name,
+                 const void *key, size_t length, struct error **err);
 
 /* Adds what was opened from the encrypted volume `outer`, and the logical volumes in it. */
 int guest_add_opened(struct guest *guest, struct volume_list *list, const char *outer,

@@ -8,16 +8,16 @@
 
 /* 0: opened; -EKEYREJECTED: the wrong key.  What an editor put behind a passphrase is left away
  * when it does not fit with it. */
-static int try_key(struct guest *guest, const char *device, const char *name, struct key *key,
-                   struct error **err)
+static int try_key(struct guest *guest, const struct volume *volume, const char *name,
+                   struct key *key, struct error **err)
 {
     size_t length = key->length;
-    int r = guest_unlock(guest, device, name, key->data, length, err);
+    int r = guest_unlock(guest, volume, name, key->data, length, err);
 
     if (r != -EKEYREJECTED || length < 2 || key->data[length - 1] != '\n')
         return r;
     key->data[length - 1] = '\0';
-    r = guest_unlock(guest, device, name, key->data, length - 1, err);
+    r = guest_unlock(guest, volume, name, key->data, length - 1, err);
     key->data[length - 1] = '\n';
     return r;
 }
@@ -36,7 +36,7 @@ static int unlock_one(struct guest *guest, struct key_list *keys, struct volume_
 
         if (!key_fits(key, volumes, &volumes->items[place]))
             continue;
-        r = try_key(guest, device, name, key, err);
+        r = try_key(guest, &volumes->items[place], name, key, err);
         if (r == 0)
             return guest_add_opened(guest, volumes, device, opened, err);
         if (r != -EKEYREJECTED)
