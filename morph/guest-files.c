@@ -44,10 +44,13 @@ static int op_read(void *self, const char *path, size_t max, char **ret_data, si
                    struct error **err)
 {
     struct guest *guest = self;
-    struct guestfs_statns *st = guestfs_statns(guest->g, path);
+    struct guestfs_statns *st;
     bool regular;
     int64_t size;
 
+    if (guest_name_is_missing(guest, path))
+        return -ENOENT;
+    st = guestfs_statns(guest->g, path);
     if (!st)
         return guest_errno(guest) == ENOENT || guest_errno(guest) == ENOTDIR
                    ? -ENOENT
@@ -78,8 +81,11 @@ static int op_list(void *self, const char *path, char ***ret_names, struct error
 static int op_readlink(void *self, const char *path, char **ret_target)
 {
     struct guest *guest = self;
-    char *target = guestfs_readlink(guest->g, path);
+    char *target;
 
+    if (guest_name_is_missing(guest, path))
+        return -ENOENT;
+    target = guestfs_readlink(guest->g, path);
     if (!target)
         return -guest_errno(guest);
     *ret_target = target;
@@ -89,9 +95,12 @@ static int op_readlink(void *self, const char *path, char **ret_target)
 static enum tree_kind op_kind(void *self, const char *path)
 {
     struct guest *guest = self;
-    struct guestfs_statns *st = guestfs_lstatns(guest->g, path);
+    struct guestfs_statns *st;
     enum tree_kind kind = TREE_NONE;
 
+    if (guest_name_is_missing(guest, path))
+        return TREE_NONE;
+    st = guestfs_lstatns(guest->g, path);
     if (!st)
         return TREE_NONE;
     if (S_ISREG(st->st_mode))

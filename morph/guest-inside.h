@@ -20,7 +20,13 @@ struct guest {
         bool ntfs;
     } mounts[MOUNTS]; /* what is mounted, in order, to mount it again */
     size_t mount_count;
+    bool remembers; /* names of directories, see guest-names.c */
+    struct guest_directory_names *known;
+    size_t known_count;
 };
+
+/* guest-names.c: true when it is known that there is nothing at path. */
+bool guest_name_is_missing(struct guest *guest, const char *path);
 
 static inline void strings_free(char ***list)
 {

@@ -167,6 +167,7 @@ void guest_abandon(struct guest *guest)
     if (!guest)
         return;
     forget_mounts(guest);
+    guest_remember_names(guest, false);
     tree_names_free(guest->devices);
     guestfs_close(guest->g);
     free(guest);

@@ -78,6 +78,10 @@ int guest_unmount_all(struct guest *guest, struct error **err);
  * the kernel reports lost writes at unmount to nobody. */
 int guest_mount_again(struct guest *guest, struct error **err);
 
+/* on: from now until it is called again nothing changes in the mounted filesystems, so that names of
+ * directories may be remembered.  off: what is remembered is forgotten. */
+void guest_remember_names(struct guest *guest, bool on);
+
 /* The mounted files; valid as long as the guest. */
 struct tree guest_tree(struct guest *guest);
 

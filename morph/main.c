@@ -148,6 +148,18 @@ static int choose_engine(const struct options *o, struct guest **guest, struct r
     return hand_over(o, guest, report, facts, changed, err);
 }
 
+/* A plan only reads. */
+static int make_plan(struct guest *guest, struct facts *facts, struct plan *plan,
+                     struct error **err)
+{
+    int r;
+
+    guest_remember_names(guest, true);
+    r = plan_make(facts, plan, err);
+    guest_remember_names(guest, false);
+    return r;
+}
+
 /* The plan is good: the caller's scripts come first, and the plan is made of what they leave. */
 static int plan_again(struct guest *guest, struct report *report, struct facts *facts,
                       struct plan *plan, bool *changed, struct error **err)
@@ -165,7 +177,7 @@ static int plan_again(struct guest *guest, struct report *report, struct facts *
     plan_done(plan);
     facts_forget_kernels(facts);
     r = inspect_kernels(&facts->tree, &facts->kernels, &facts->kernel_count, err);
-    return r < 0 ? r : plan_make(facts, plan, err);
+    return r < 0 ? r : make_plan(guest, facts, plan, err);
 }
 
 /* The whole run. */
@@ -190,7 +202,7 @@ static int run(const struct options *o, struct report *report, struct facts *fac
     if (r == 0)
         r = choose_engine(o, &guest, report, facts, changed, err);
     if (r == 0)
-        r = plan_make(facts, plan, err);
+        r = make_plan(guest, facts, plan, err);
     if (r == 0 && !o->dry_run && o->request.script_pre.count > 0)
         r = plan_again(guest, report, facts, plan, changed, err);
     if (r == 0)
