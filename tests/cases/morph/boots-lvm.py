@@ -4,4 +4,4 @@
 
 import morphed
 
-morphed.boots("lvm", {"/": "/dev/mapper/vg0-root", "/boot": "/dev/vda1"})
+morphed.boots("lvm", {"/": "/dev/mapper/vg0-root", "/boot": "/dev/vda1"}, twice=True)
