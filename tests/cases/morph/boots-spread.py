@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# suite: long
 # timeout: 900
 """A guest whose system is spread over two disks (/usr and /var on the second) boots on virtio."""
 
