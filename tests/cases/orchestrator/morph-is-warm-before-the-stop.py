@@ -23,3 +23,15 @@ for name, late in (("early", False), ("late", True)):
     check(began > stopping["time_ns"], f"{name}: the downtime begins with the stop: {began}")
     check(report["downtime"]["complete"], f"{name}: the VM is up on the node")
     p.stop()
+
+# A program that cannot be started early does not hide why the cutover itself fails.
+p = Platform(work / "hidden")
+p.start()
+p.add_source()
+p.migrate()
+(p.libexec / "slipway-morph").chmod(0o600)
+(p.source / "fail-shutdown").write_text("the guest does not listen")
+p.verb("cutover")
+message = p.api("GET", "/v1/migrations/web")["error"]["message"]
+check("does not listen" in message and "slipway-morph" not in message, f"the reason: {message}")
+p.stop()
