@@ -246,15 +246,16 @@ static bool is_warm(const struct morpher *m)
 
 int morph_warm(struct run *run, struct error **err)
 {
+    _cleanup_error_ struct error *why = NULL; /* no failure of the caller's */
     uint64_t start = clock_now_ns();
     struct morpher *m;
     int status, r;
 
     if (!field_bool(run->job->params, "morph", true) || run->morpher)
         return 0;
-    r = run_attach_engine(run, err);
+    r = run_attach_engine(run, &why);
     if (r == 0)
-        r = morph_spawn(run, &(struct morph_task){.draft = DRAFT, .warm = true}, err);
+        r = morph_spawn(run, &(struct morph_task){.draft = DRAFT, .warm = true}, &why);
     m = run->morpher;
     while (r == 0 && !is_warm(m) && clock_now_ns() - start < WARM_TIMEOUT_NS) {
         morph_show_phase(run, m->log);
@@ -269,7 +270,9 @@ int morph_warm(struct run *run, struct error **err)
         return 0;
     /* Whatever the reason, the morph itself will meet it again and tell it. */
     morph_cool(run);
-    return r == 0 || r == -ECANCELED ? r : 0;
+    run_note(run, "slipway-morph did not start early (%s): the downtime will have its whole time",
+             why ? error_text(why) : "it ended, or needed more than a minute; see morph.log");
+    return 0;
 }
 
 /* The word to one that waits.  False: there is none, or it is gone. */
