@@ -514,9 +514,13 @@ int journal_begin_rehearsal(struct journal *j, const char *migration, const json
 
     LOCK_FOR_SCOPE(&j->lock);
     stamp_now(&now);
-    r = run_locked(j, NULL, err, "INSERT INTO rehearsals(migration, state, params_json, "
-                   "result_json, started_ns) VALUES(?,'drafting',?,?,?)", "sjji", migration, params,
-                   result, now.wall_ns);
+    /* One that could not be cleared away: the new one uses the same names and does it. */
+    r = run_locked(j, NULL, err, "UPDATE rehearsals SET state='stopped', ended=1 "
+                   "WHERE migration=? AND ended=0", "s", migration);
+    if (r == 0)
+        r = run_locked(j, NULL, err, "INSERT INTO rehearsals(migration, state, params_json, "
+                       "result_json, started_ns) VALUES(?,'drafting',?,?,?)", "sjji", migration,
+                       params, result, now.wall_ns);
     if (r < 0)
         return r;
     *ret_id = sqlite3_last_insert_rowid(j->db);

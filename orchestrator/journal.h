@@ -77,7 +77,7 @@ int journal_list_passes(struct journal *journal, const char *migration, json_t *
                         struct error **err);
 
 /* Rehearsals: {id, migration, state, params, result, started_ns, ended}; latest first, migration
- * NULL: of all. */
+ * NULL: of all.  Beginning one ends those of the migration that had not ended. */
 int journal_begin_rehearsal(struct journal *journal, const char *migration, const json_t *params,
                             int64_t *ret_id, int64_t *ret_started_ns, struct error **err);
 int journal_set_rehearsal(struct journal *journal, int64_t id, const char *state,

@@ -64,10 +64,8 @@ static int drop_draft(struct run *run, struct error **err)
 static int make_draft(struct run *run, struct rehearsal *h, struct error **err)
 {
     _cleanup_json_ json_t *result = NULL;
-    int r = drop_draft(run, err);
+    int r = draft_verb(run, "draft-create", &result, err);
 
-    if (r == 0)
-        r = draft_verb(run, "draft-create", &result, err);
     if (r == 0)
         rehearsal_set_result(h, "generation",
                              json_integer(field_integer(result, "generation", -1)));
@@ -242,8 +240,10 @@ static int boot(struct run *run, struct rehearsal *h, const json_t *report, stru
 int rehearsal_play(struct run *run, struct rehearsal *h, struct error **err)
 {
     _cleanup_json_ json_t *report = NULL;
-    int r = make_draft(run, h, err);
+    int r = rehearsal_discard(run, h, err); /* what an earlier one could not clear away */
 
+    if (r == 0)
+        r = make_draft(run, h, err);
     if (r == 0)
         r = morph(run, h, &report, err);
     if (r == 0 && run_interrupted(run))

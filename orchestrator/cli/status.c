@@ -49,6 +49,14 @@ static void print_header(void)
     printf("%-20s %-11s %-22s %-5s %s\n", "NAME", "STATE", "PROGRESS", "GEN", "SOURCE/VM");
 }
 
+static void print_rehearsal(const json_t *rehearsal)
+{
+    const char *error = field_string(rehearsal, "error", NULL);
+
+    printf("    rehearsal %s%s%s\n", field_string(rehearsal, "state", ""), error ? ": " : "",
+           error ? error : "");
+}
+
 static void print_details(const json_t *job)
 {
     json_t *disk, *verb;
@@ -61,6 +69,8 @@ static void print_details(const json_t *job)
         printf("    disk %-8s %9s  %s\n", field_string(disk, "name", ""),
                str_from_bytes((uint64_t)field_integer(disk, "size_bytes", 0), size, sizeof(size)),
                field_string(disk, "target", ""));
+    if (json_is_object(json_object_get(job, "rehearsal")))
+        print_rehearsal(json_object_get(job, "rehearsal"));
     if (json_array_size(json_object_get(job, "verbs")) > 0) {
         printf("    possible now:");
         json_array_foreach(json_object_get(job, "verbs"), i, verb)
@@ -103,6 +113,8 @@ static int watch_event(const json_t *event, void *context)
     if (strcmp(kind, "state") == 0)
         printf("%.19s  %-20s %s%s%s\n", time, name, field_string(event, "state", ""),
                json_object_get(event, "error") ? ": " : "", field_string(event, "error", ""));
+    else if (strcmp(kind, "rehearsal") == 0)
+        printf("%.19s  %-20s rehearsal %s\n", time, name, field_string(event, "state", ""));
     else
         printf("%.19s  %-20s %s\n", time, name, field_string(event, "message", kind));
     fflush(stdout);

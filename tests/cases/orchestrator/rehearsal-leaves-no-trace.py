@@ -64,6 +64,7 @@ is_clear(p, "kept")
 (p.node / "fail-wait_up").write_text("the guest does not come up")
 says = p.cli("rehearse", "web", "--follow", expect=1)
 check(latest(p)["state"] == "failed" and "come up" in latest(p)["error"], "a failure is told")
+check("rehearsal failed" in p.cli("status", "web"), "and stands in the status")
 is_clear(p, "failed")
 (p.node / "fail-wait_up").unlink()
 
