@@ -64,7 +64,8 @@ int node_check(struct node *n, const json_t *description, const json_t *placemen
         return error_set(err, EEXIST, "the node has a VM named %s already",
                          field_string(placement, "name", ""));
     json_object_foreach(json_object_get(placement, "networks"), from, to)
-        if (strcmp(json_string_value(to), "default") != 0)
+        if (strcmp(json_string_value(to), "default") != 0 &&
+            strcmp(json_string_value(to), "isolated") != 0)
             return error_set(err, ENOENT, "the node has no network '%s'", json_string_value(to));
     return fake_failure(n->folder, "check", err);
 }

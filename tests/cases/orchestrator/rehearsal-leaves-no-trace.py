@@ -68,6 +68,15 @@ check("rehearsal failed" in p.cli("status", "web"), "and stands in the status")
 is_clear(p, "failed")
 (p.node / "fail-wait_up").unlink()
 
+(p.node / "web-rehearsal.xml").write_text("somebody's own VM")
+(p.node / "web-rehearsal.state").write_text("running")
+p.cli("rehearse", "web", "--follow", expect=1)
+check("web-rehearsal" in latest(p)["error"], f"a name that is taken is told: {latest(p)}")
+check((p.node / "web-rehearsal.xml").read_text() == "somebody's own VM" and
+      (p.node / "web-rehearsal.state").read_text() == "running", "and its VM is left alone")
+for path in p.node.glob("web-rehearsal.*"):
+    path.unlink()
+
 for body, words in (({"check": "prayer"}, "console:REGEX"), ({"check": "console:("}, "regular"),
                     ({"timeout_s": 0}, "between"), ({"speed": 1}, "speed")):
     status, answer = p.raw("POST", "/v1/migrations/web/rehearsal", json.dumps(body))
@@ -82,7 +91,7 @@ check(p.job()["state"] == "done" and p.target().endswith("MORPHED\n"), "and the 
 check(not list(p.node.glob("web-rehearsal.*")), "no VM of the rehearsal is left")
 status, answer = p.raw("POST", "/v1/migrations/web/rehearsal")
 check(status == 409 and "done" in answer["error"]["message"], "too late to rehearse")
-check(len(p.api("GET", "/v1/migrations/web/rehearsals")["rehearsals"]) == 5, "all are remembered")
+check(len(p.api("GET", "/v1/migrations/web/rehearsals")["rehearsals"]) == 6, "all are remembered")
 p.stop()
 
 
