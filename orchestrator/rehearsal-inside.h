@@ -15,7 +15,7 @@ struct rehearsal {
     int64_t started_ns;
     /* guarded by daemon->lock */
     const char *state; /* static */
-    json_t *result;    /* {generation?, morph_s?, boot_s?, how?, seconds?, error?} */
+    json_t *result;    /* {generation?, vm?, morph_s?, boot_s?, how?, seconds?, error?} */
     bool active;       /* its thread lives */
     bool stop;         /* somebody wants it to end */
 };

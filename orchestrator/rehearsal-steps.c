@@ -64,7 +64,10 @@ static int drop_draft(struct run *run, struct error **err)
 static int make_draft(struct run *run, struct rehearsal *h, struct error **err)
 {
     _cleanup_json_ json_t *result = NULL;
-    int r = draft_verb(run, "draft-create", &result, err);
+    int r = drop_draft(run, err); /* of one that could not be cleared away */
+
+    if (r == 0)
+        r = draft_verb(run, "draft-create", &result, err);
 
     if (r == 0)
         rehearsal_set_result(h, "generation",
@@ -136,6 +139,8 @@ static json_t *networks_of(const struct rehearsal *h)
     return networks;
 }
 
+/* Defines the VM.  That it is ours is journalled first: a VM of somebody else that has the name is
+ * found before, and never removed. */
 static int define(struct run *run, struct rehearsal *h, const json_t *report, struct error **err)
 {
     _cleanup_free_ char *name = vm_name(h), *log = in_store(h, "rehearsal-console.log");
@@ -145,10 +150,20 @@ static int define(struct run *run, struct rehearsal *h, const json_t *report, st
         field_string(h->params, "uuid", ""), "accel", job_accel(h->job), "console_log", log,
         "disks", disks_of(h), "networks", networks_of(h), "hints",
         json_object_get(report, "hints"));
-    int r = node_domain_xml(h->job->description, placement, &xml, err);
+    int r = node_check(run->node, h->job->description, placement, err);
 
+    if (r == 0)
+        placement_drop_tpm(run, placement);
+    if (r == 0)
+        r = node_domain_xml(h->job->description, placement, &xml, err);
+    if (r < 0)
+        return r;
+    rehearsal_set_result(h, "vm", json_string(name));
+    r = rehearsal_set_state(h, "booting", err);
+    if (r < 0)
+        return r;
     unlink(log);
-    return r == 0 ? node_define(run->node, xml, err) : r;
+    return node_define(run->node, xml, err);
 }
 
 static int needs_running(struct run *run, const char *name, struct error **err)
@@ -222,10 +237,8 @@ static int boot(struct run *run, struct rehearsal *h, const json_t *report, stru
 {
     _cleanup_free_ char *name = vm_name(h);
     uint64_t start = clock_now_ns();
-    int r = rehearsal_set_state(h, "booting", err);
+    int r = run_open_node(run, err);
 
-    if (r == 0)
-        r = run_open_node(run, err);
     if (r == 0)
         r = define(run, h, report, err);
     if (r == 0)
@@ -240,10 +253,8 @@ static int boot(struct run *run, struct rehearsal *h, const json_t *report, stru
 int rehearsal_play(struct run *run, struct rehearsal *h, struct error **err)
 {
     _cleanup_json_ json_t *report = NULL;
-    int r = rehearsal_discard(run, h, err); /* what an earlier one could not clear away */
+    int r = make_draft(run, h, err);
 
-    if (r == 0)
-        r = make_draft(run, h, err);
     if (r == 0)
         r = morph(run, h, &report, err);
     if (r == 0 && run_interrupted(run))
@@ -253,16 +264,26 @@ int rehearsal_play(struct run *run, struct rehearsal *h, struct error **err)
     return r == 0 ? keep_recipe(h, err) : r;
 }
 
-int rehearsal_discard(struct run *run, struct rehearsal *h, struct error **err)
+static int remove_vm(struct run *run, const struct rehearsal *h, struct error **err)
 {
-    _cleanup_free_ char *name = vm_name(h), *recipe = in_store(h, "recipe.new");
-    int r = run_open_node(run, err);
+    const char *name = field_string(h->result, "vm", NULL);
+    int r;
 
-    morph_cool(run);
+    if (!name)
+        return 0; /* it did not come so far */
+    r = run_open_node(run, err);
     if (r == 0)
         r = node_stop(run->node, name, true, err);
-    if (r == 0)
-        r = node_undefine(run->node, name, err);
+    return r < 0 ? r : node_undefine(run->node, name, err);
+}
+
+int rehearsal_discard(struct run *run, struct rehearsal *h, struct error **err)
+{
+    _cleanup_free_ char *recipe = in_store(h, "recipe.new");
+    int r;
+
+    morph_cool(run);
+    r = remove_vm(run, h, err);
     if (r == 0)
         r = drop_draft(run, err);
     return r == 0 && fdio_remove_tree(recipe) < 0

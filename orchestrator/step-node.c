@@ -57,8 +57,7 @@ int placement_make(const struct daemon *d, const struct job *job, json_t **ret_p
     return 0;
 }
 
-/* A TPM the node cannot give would keep the VM from starting; the guest may do without. */
-static void drop_tpm(struct run *run, json_t *placement)
+void placement_drop_tpm(struct run *run, json_t *placement)
 {
     json_t *hints = json_object_get(placement, "hints");
 
@@ -80,7 +79,7 @@ int step_define(struct run *run, struct error **err)
     if (r == 0)
         r = run_open_node(run, err);
     if (r == 0)
-        drop_tpm(run, placement);
+        placement_drop_tpm(run, placement);
     if (r == 0)
         r = node_domain_xml(run->job->description, placement, &xml, err);
     return r == 0 ? node_define(run->node, xml, err) : r;

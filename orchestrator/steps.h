@@ -120,6 +120,10 @@ const char *job_accel(const struct job *job);
 int placement_make(const struct daemon *d, const struct job *job, json_t **ret_placement,
                    struct error **err);
 
+/* A TPM that the open node cannot give would keep the VM from starting; the guest may do without:
+ * takes it out of the placement's hints, and notes that. */
+void placement_drop_tpm(struct run *run, json_t *placement);
+
 /* step-instant.c */
 step_fn step_instant_flip, step_hydrate;
 
