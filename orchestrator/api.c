@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "orchestrator/api.h"
+#include "orchestrator/api-handlers.h"
 
 #include <string.h>
 
@@ -8,10 +8,6 @@
 #include "orchestrator/fields.h"
 #include "orchestrator/rehearsal.h"
 #include "orchestrator/version.h"
-
-/* name: what stood in the place of {name}, or NULL. */
-typedef int handler_fn(struct daemon *d, const struct api_request *request, const json_t *body,
-                       const char *name, struct api_answer *answer, struct error **err);
 
 static int get_version(struct daemon *d, const struct api_request *request, const json_t *body,
                        const char *name, struct api_answer *answer, struct error **err)

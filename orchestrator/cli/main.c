@@ -79,10 +79,18 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } verbs[] = {
-    {"source", cli_source}, {"vm", cli_vm},             {"migrate", cli_migrate},
-    {"sync", cli_sync},     {"status", cli_status},     {"cutover", cli_cutover},
-    {"cancel", cli_cancel}, {"rehearse", cli_rehearse}, {"remove", cli_remove},
-    {"report", cli_report}, {"diff", cli_diff},         {"mount", cli_mount},
+    {"source", cli_source},
+    {"vm", cli_vm},
+    {"migrate", cli_migrate},
+    {"sync", cli_sync},
+    {"status", cli_status},
+    {"cutover", cli_cutover},
+    {"cancel", cli_cancel},
+    {"rehearse", cli_rehearse},
+    {"remove", cli_remove},
+    {"report", cli_report},
+    {"diff", cli_diff},
+    {"mount", cli_mount},
     {"engine", cli_engine},
 };
 

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What answers a request: one function per route, the routes are listed in api.c.  Handlers of one
+ * area stand together in api-AREA.c. */
+#pragma once
+
+#include "orchestrator/api.h"
+
+/* body: parsed, NULL when there was none; name: what stood in the place of {name}, or NULL.  0 with
+ * answer->body (or ->stream) set, or -errno and a sentence. */
+typedef int handler_fn(struct daemon *d, const struct api_request *request, const json_t *body,
+                       const char *name, struct api_answer *answer, struct error **err);
