@@ -22,6 +22,7 @@
 #include "base/fdio.h"
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/journal-inside.h"
 
 #define EVENTS_KEPT "20000"
 
@@ -193,19 +194,15 @@ static int step_all(struct journal *j, sqlite3_stmt *st, json_t *rows, struct er
     return rc == SQLITE_DONE ? 0 : journal_fail(j, rc, err);
 }
 
-/* Runs one statement; rows may be NULL. */
-static int run_locked(struct journal *j, json_t **ret_rows, struct error **err, const char *sql,
-                      const char *types, ...)
+static int run_list_locked(struct journal *j, json_t **ret_rows, struct error **err,
+                           const char *sql, const char *types, va_list ap)
 {
     json_t *rows = ret_rows ? json_array() : NULL;
     sqlite3_stmt *st = NULL;
     int r, rc = sqlite3_prepare_v2(j->db, sql, -1, &st, NULL);
-    va_list ap;
 
     if (rc == SQLITE_OK) {
-        va_start(ap, types);
         bind_all(st, types, ap);
-        va_end(ap);
         r = step_all(j, st, rows, err);
     } else {
         r = journal_fail(j, rc, err);
@@ -218,11 +215,34 @@ static int run_locked(struct journal *j, json_t **ret_rows, struct error **err, 
     return r;
 }
 
-#define run(j, ...)                                                                                \
-    ({                                                                                             \
-        LOCK_FOR_SCOPE(&(j)->lock);                                                                \
-        run_locked(j, __VA_ARGS__);                                                                \
-    })
+/* Runs one statement; rows may be NULL. */
+static int run_locked(struct journal *j, json_t **ret_rows, struct error **err, const char *sql,
+                      const char *types, ...)
+{
+    va_list ap;
+    int r;
+
+    va_start(ap, types);
+    r = run_list_locked(j, ret_rows, err, sql, types, ap);
+    va_end(ap);
+    return r;
+}
+
+int journal_run(struct journal *j, json_t **ret_rows, struct error **err, const char *sql,
+                const char *types, ...)
+{
+    va_list ap;
+    int r;
+
+    va_start(ap, types);
+    pthread_mutex_lock(&j->lock);
+    r = run_list_locked(j, ret_rows, err, sql, types, ap);
+    pthread_mutex_unlock(&j->lock);
+    va_end(ap);
+    return r;
+}
+
+#define run journal_run /* as it is called in here */
 
 static int version_locked(struct journal *j, int64_t *ret_version, struct error **err)
 {
