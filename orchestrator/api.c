@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/align.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/fields.h"
 #include "orchestrator/rehearsal.h"
@@ -219,6 +220,8 @@ unsigned api_status(int code)
     case EINVAL:
     case ENAMETOOLONG:
         return 400;
+    case EACCES:
+        return 403;
     case ENOENT:
         return 404;
     case EOPNOTSUPP:
@@ -291,9 +294,35 @@ static int route_call(struct daemon *d, const struct route *route,
     return r;
 }
 
-void api_handle(struct daemon *d, const struct api_request *request, struct api_answer *answer)
+/* Who asked for what, before it is done: also when slipwayd ends over it.  What a migration's own
+ * events would take with them when it is forgotten stands without its name. */
+static void record_write(struct daemon *d, const struct api_request *request, const char *name)
 {
-    struct error *err = NULL;
+    bool of_migration = name && strcmp(request->method, "DELETE") != 0 &&
+                        str_starts(request->path, "/v1/migrations/");
+    json_t *event = json_pack("{s:s, s:s, s:s, s:s}", "event", "request", "method",
+                              request->method, "path", request->path, "who", request->peer->name);
+
+    if (!event) /* a path that is no text; there is nothing at it */
+        return;
+    if (request->peer->uid >= 0)
+        json_object_set_new(event, "uid", json_integer(request->peer->uid));
+    events_record(d->events, of_migration ? name : NULL, event);
+}
+
+static int route_take(struct daemon *d, const struct route *route,
+                      const struct api_request *request, const char *name,
+                      struct api_answer *answer, struct error **err)
+{
+    if (access_needed(request->method) == ACCESS_WRITE)
+        record_write(d, request, name);
+    return route_call(d, route, request, name, answer, err);
+}
+
+/* The route that fits; fails with what there is instead. */
+static int route_find(struct daemon *d, const struct api_request *request,
+                      struct api_answer *answer, struct error **err)
+{
     size_t used = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
@@ -301,21 +330,29 @@ void api_handle(struct daemon *d, const struct api_request *request, struct api_
 
         if (!path_matches(routes[i].path, request->path, &name))
             continue;
-        if (strcmp(routes[i].method, request->method) != 0) {
-            used += (size_t)snprintf(answer->allow_text + used, sizeof(answer->allow_text) - used,
-                                     "%s%s", used ? ", " : "", routes[i].method);
-            continue;
-        }
-        if (route_call(d, &routes[i], request, name, answer, &err) < 0)
-            api_fail(answer, err);
-        return;
+        if (strcmp(routes[i].method, request->method) == 0)
+            return route_take(d, &routes[i], request, name, answer, err);
+        used += (size_t)snprintf(answer->allow_text + used, sizeof(answer->allow_text) - used,
+                                 "%s%s", used ? ", " : "", routes[i].method);
     }
-    if (used) {
-        answer->allow = answer->allow_text;
-        error_set(&err, EOPNOTSUPP, "%s is not possible on %s: use %s", request->method,
-                  request->path, answer->allow_text);
-    } else {
-        error_set(&err, ENOENT, "there is nothing at %s", request->path);
-    }
-    api_fail(answer, err);
+    if (!used)
+        return error_set(err, ENOENT, "there is nothing at %s", request->path);
+    answer->allow = answer->allow_text;
+    return error_set(err, EOPNOTSUPP, "%s is not possible on %s: use %s", request->method,
+                     request->path, answer->allow_text);
+}
+
+void api_handle(struct daemon *d, const struct api_request *request, struct api_answer *answer)
+{
+    struct error *err = NULL;
+    int r = access_check(request->peer, request->method, &err);
+    bool told = r < 0 || access_needed(request->method) == ACCESS_WRITE;
+
+    if (r == 0)
+        r = route_find(d, request, answer, &err);
+    if (told)
+        log_info("%s %s by %s: %s", request->method, request->path,
+                 request->peer ? request->peer->name : "nobody", r < 0 ? error_text(err) : "taken");
+    if (r < 0)
+        api_fail(answer, err);
 }

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include "orchestrator/access.h"
 #include "orchestrator/daemon.h"
 
 #define API_BODY_MAX (1 << 20)
@@ -15,6 +16,7 @@ struct api_request {
     const char *body; /* may be NULL */
     size_t body_length;
     const char *since; /* query parameter, or NULL */
+    const struct access_peer *peer; /* who asks; identified when it is a write or refused */
 };
 
 struct api_answer {
@@ -25,6 +27,7 @@ struct api_answer {
     char allow_text[40];
 };
 
+/* Answers a request, when its peer may ask it; who asks for changes is logged and recorded. */
 void api_handle(struct daemon *d, const struct api_request *request, struct api_answer *answer);
 
 /* Answers with this error; frees it. */

@@ -6,20 +6,31 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "orchestrator/access.h"
 #include "orchestrator/api.h"
 
+#define READING_SUFFIX ".ro"
 #define CONNECTIONS_MAX 64
 #define HEARTBEAT_NS (10 * NS_PER_S)
 
+/* Where connections come in. */
+struct listener {
+    struct httpd *httpd;
+    struct MHD_Daemon *mhd; /* NULL: not in use */
+    char *path;
+    enum access_role limit; /* nobody may do more here */
+};
+
 struct httpd {
     struct daemon *daemon;
-    struct MHD_Daemon *mhd;
-    char *path;
+    struct access_policy policy;
+    struct listener main, reading;
 };
 
 struct upload {
@@ -121,11 +132,40 @@ static enum MHD_Result take_upload(struct upload *u, const char *data, size_t *s
     return MHD_YES;
 }
 
+/* Who is at the other end, asked for once per connection. */
+static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct listener *l = context;
+    const union MHD_ConnectionInfo *info;
+    struct access_peer *peer;
+
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        free(*socket_context);
+        *socket_context = NULL;
+        return;
+    }
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    *socket_context = peer = mem_new(1, sizeof(*peer));
+    access_peer_of_socket(&l->httpd->policy, info ? info->connect_fd : -1, l->limit, peer);
+}
+
+static struct access_peer *peer_of(struct MHD_Connection *connection, const char *method)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct access_peer *peer = info ? info->socket_context : NULL;
+
+    if (peer && (peer->role == ACCESS_NONE || access_needed(method) == ACCESS_WRITE))
+        access_peer_identify(peer);
+    return peer;
+}
+
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
                                   const char *url, const char *method, const char *version,
                                   const char *data, size_t *size, void **request_context)
 {
-    struct httpd *h = context;
+    struct listener *l = context;
     struct upload *u = *request_context;
     struct api_answer answer = {0};
     struct error *err = NULL;
@@ -142,9 +182,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     } else {
         struct api_request request = {
             .method = method, .path = url, .body = u->data, .body_length = u->length,
-            .since = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "since")};
+            .since = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "since"),
+            .peer = peer_of(connection, method)};
 
-        api_handle(h->daemon, &request, &answer);
+        api_handle(l->httpd->daemon, &request, &answer);
     }
     log_debug("%s %s: %u", method, url, answer.status);
     return answer.stream ? reply_stream(connection, &answer) : reply_json(connection, &answer);
@@ -169,11 +210,27 @@ static bool is_alive(const struct sockaddr_un *address)
     return fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
 }
 
-static int listen_on(const char *path, int *ret_fd, struct error **err)
+static int bind_for(int fd, const struct sockaddr_un *address, const struct access_group *group,
+                    struct error **err)
+{
+    mode_t mask = umask(0117); /* the file is 0660 from the first moment on */
+    int r = fd < 0 ? -1 : bind(fd, (const struct sockaddr *)address, sizeof(*address));
+    int code = errno;
+
+    umask(mask);
+    if (r < 0)
+        return error_set_errno(err, code, "cannot listen on %s", address->sun_path);
+    if (group->known && chown(address->sun_path, (uid_t)-1, group->gid) < 0)
+        return error_set_errno(err, errno, "cannot give %s to the group %s", address->sun_path,
+                               group->name);
+    return 0;
+}
+
+static int listen_on(const char *path, const struct access_group *group, int *ret_fd,
+                     struct error **err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    mode_t mask;
     int r;
 
     if (strlen(path) >= sizeof(address.sun_path))
@@ -184,47 +241,71 @@ static int listen_on(const char *path, int *ret_fd, struct error **err)
         return error_set(err, EBUSY, "another slipwayd listens on %s: end it, or use another "
                          "--socket", path);
     unlink(path);
-    mask = umask(0117); /* the file is 0660 from the first moment on */
-    r = fd < 0 ? -1 : bind(fd, (struct sockaddr *)&address, sizeof(address));
-    umask(mask);
-    if (r < 0 || listen(fd, CONNECTIONS_MAX) < 0)
+    r = bind_for(fd, &address, group, err);
+    if (r < 0)
+        return r;
+    if (listen(fd, CONNECTIONS_MAX) < 0)
         return error_set_errno(err, errno, "cannot listen on %s", path);
     *ret_fd = steal_fd(&fd);
     return 0;
 }
 
-int httpd_start(struct daemon *daemon, struct httpd **ret_httpd, struct error **err)
+static void listener_stop(struct listener *l)
 {
-    const char *path = daemon->options->socket_path;
-    struct httpd *h;
-    int fd = -1, r = listen_on(path, &fd, err);
+    if (l->mhd) {
+        unlink(l->path);
+        MHD_stop_daemon(l->mhd);
+    }
+    free(l->path);
+}
 
+/* Takes path. */
+static int listener_start(struct httpd *h, struct listener *l, char *path,
+                          const struct access_group *group, enum access_role limit,
+                          struct error **err)
+{
+    int fd = -1, r = listen_on(path, group, &fd, err);
+
+    *l = (struct listener){.httpd = h, .path = path, .limit = limit};
     if (r < 0)
         return r;
-    h = mem_new(1, sizeof(*h));
-    h->daemon = daemon;
-    h->path = str_dup(path);
-    h->mhd = MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD, 0,
-                              NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd,
+    l->mhd = MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD, 0,
+                              NULL, NULL, on_request, l, MHD_OPTION_LISTEN_SOCKET, fd,
                               MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+                              MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
                               MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
                               MHD_OPTION_CONNECTION_TIMEOUT, 60u, MHD_OPTION_END);
-    if (!h->mhd) {
-        close(fd);
-        free(h->path);
-        free(h);
-        return error_set(err, EIO, "cannot serve HTTP on %s", path);
-    }
-    *ret_httpd = h;
-    return 0;
+    if (l->mhd)
+        return 0;
+    close(fd);
+    return error_set(err, EIO, "cannot serve HTTP on %s", path);
+}
+
+int httpd_start(struct daemon *daemon, struct httpd **ret_httpd, struct error **err)
+{
+    const struct options *o = daemon->options;
+    struct httpd *h = mem_new(1, sizeof(*h));
+    int r = access_policy_load(&h->policy, o->group, o->read_group, err);
+
+    h->daemon = daemon;
+    if (r == 0)
+        r = listener_start(h, &h->main, str_dup(o->socket_path), &h->policy.write, ACCESS_WRITE,
+                           err);
+    if (r == 0 && h->policy.read.known)
+        r = listener_start(h, &h->reading, str_format("%s" READING_SUFFIX, o->socket_path),
+                           &h->policy.read, ACCESS_READ, err);
+    if (r < 0)
+        httpd_stop(h);
+    else
+        *ret_httpd = h;
+    return r;
 }
 
 void httpd_stop(struct httpd *h)
 {
     if (!h)
         return;
-    unlink(h->path);
-    MHD_stop_daemon(h->mhd);
-    free(h->path);
+    listener_stop(&h->main);
+    listener_stop(&h->reading);
     free(h);
 }

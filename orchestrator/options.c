@@ -21,6 +21,8 @@ static const char help[] =
     "\n"
     "  --state DIR        journal, stores, secrets (default /var/lib/slipway)\n"
     "  --socket PATH      where to listen (default /run/slipway/slipwayd.sock)\n"
+    "  --group GROUP      who may do everything, beside root (default slipway where it exists)\n"
+    "  --read-group GROUP who may look, on PATH.ro (default slipway-read where it exists)\n"
     "  --node URI         libvirt URI of the node (default: qemu:///system where a libvirtd\n"
     "                     answers, otherwise libvirt's embedded driver under DIR/node)\n"
     "  --pool DIR         where targets are made unless told otherwise\n"
@@ -33,13 +35,15 @@ static const char help[] =
     "  --help             print this and exit\n";
 
 enum option_key {
-    KEY_STATE = 256, KEY_SOCKET, KEY_NODE, KEY_POOL, KEY_MAX_SYNCS, KEY_LOG_LEVEL,
-    KEY_DUMP_STATES, KEY_DUMP_ROUTES, KEY_VERSION, KEY_HELP
+    KEY_STATE = 256, KEY_SOCKET, KEY_GROUP, KEY_READ_GROUP, KEY_NODE, KEY_POOL, KEY_MAX_SYNCS,
+    KEY_LOG_LEVEL, KEY_DUMP_STATES, KEY_DUMP_ROUTES, KEY_VERSION, KEY_HELP
 };
 
 static const struct option long_options[] = {
     {"state", required_argument, NULL, KEY_STATE},
     {"socket", required_argument, NULL, KEY_SOCKET},
+    {"group", required_argument, NULL, KEY_GROUP},
+    {"read-group", required_argument, NULL, KEY_READ_GROUP},
     {"node", required_argument, NULL, KEY_NODE},
     {"pool", required_argument, NULL, KEY_POOL},
     {"max-syncs", required_argument, NULL, KEY_MAX_SYNCS},
@@ -88,6 +92,12 @@ static int option_take(struct options *o, int key)
         return -1;
     case KEY_SOCKET:
         o->socket_path = absolute(o, 2, optarg);
+        return -1;
+    case KEY_GROUP:
+        o->group = optarg;
+        return -1;
+    case KEY_READ_GROUP:
+        o->read_group = optarg;
         return -1;
     case KEY_NODE:
         o->node_uri = optarg;

@@ -7,6 +7,7 @@
 struct options {
     const char *state_dir;
     const char *socket_path;
+    const char *group, *read_group; /* NULL: see access_policy_load() */
     const char *node_uri; /* NULL: chosen by node_open() */
     const char *pool;
     const char *morph; /* path of slipway-morph */

@@ -3,6 +3,7 @@
 
 #include <curl/curl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/str.h"
 
@@ -65,8 +66,21 @@ static size_t take_lines(char *data, size_t size, size_t count, void *context)
     return size * count;
 }
 
+/* slipwayd's socket for those who may only look, when the other one is not for us. */
+static char *socket_for_us(const char *socket)
+{
+    _cleanup_free_ char *reading = str_format("%s.ro", socket);
+
+    if (access(socket, W_OK) == 0 || errno != EACCES || access(reading, W_OK) < 0)
+        return str_dup(socket);
+    return steal_ptr(reading);
+}
+
 static int not_running(const char *socket, struct error **err)
 {
+    if (access(socket, W_OK) < 0 && errno == EACCES)
+        return error_set(err, EACCES, "you may not use %s: it is for root and the members of "
+                         "slipwayd's group ('usermod -aG slipway USER', then log in anew)", socket);
     return error_set(err, ECONNREFUSED,
                      "slipwayd does not answer on %s: start it ('systemctl start slipwayd', or "
                      "'slipwayd' as root), or name its socket with --socket", socket);
@@ -106,10 +120,11 @@ static CURL *request_new(const char *socket, const char *path, struct answer *an
 {
     CURL *curl = curl_easy_init();
     _cleanup_free_ char *url = str_format("http://slipwayd%s", path);
+    _cleanup_free_ char *usable = socket_for_us(socket);
 
     if (!curl)
         return NULL;
-    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
+    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, usable);
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Talking to slipwayd: HTTP over its unix socket. */
+/* Talking to slipwayd: HTTP over its unix socket, or the one beside it (".ro") for whoever may only
+ * look. */
 #pragma once
 
 #include <jansson.h>
@@ -8,7 +9,8 @@
 
 /* One request.  body may be NULL (not consumed); *ret_answer (may be NULL) is a new reference,
  * NULL for an empty answer.  Errors of slipwayd come back with its code and sentence; when it does
- * not run, ECONNREFUSED and a sentence that says how to start it. */
+ * not run, ECONNREFUSED and a sentence that says how to start it; when its socket is not for us,
+ * EACCES. */
 int client_call(const char *socket, const char *method, const char *path, const json_t *body,
                 json_t **ret_answer, struct error **err);
 

@@ -13,6 +13,7 @@
 
 static struct options options = {.pool = "/nowhere", .max_syncs = 1};
 static struct daemon daemon_;
+static struct access_peer peer = {.role = ACCESS_WRITE, .uid = 0, .name = "root"};
 static char dir[64];
 
 static int set_up(void **state)
@@ -45,7 +46,7 @@ static const char *ask(const char *method, const char *path, const char *body, u
 {
     static char message[600];
     struct api_request request = {.method = method, .path = path, .body = body,
-                                  .body_length = body ? strlen(body) : 0};
+                                  .body_length = body ? strlen(body) : 0, .peer = &peer};
     struct api_answer answer = {0};
 
     api_handle(&daemon_, &request, &answer);
