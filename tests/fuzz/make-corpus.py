@@ -20,6 +20,12 @@ import hivefile
 CORPUS = Path(__file__).parent / "corpus"
 PAGE = 4096
 
+CALENDAR = {
+    "window": "mon-fri 22:00-05:00", "days": "fri-mon,wed 1:05-24:00 UTC", "each": "02:00-02:30",
+    "cron": "5/20 1-4,7 * jan,3-may mon-fri UTC", "leap": "0 0 29 2 *", "date":
+    "2026-11-21T23:00:00.5+01:00", "length": "366d", "rhythm": "cron: */15 * * * *",
+}
+
 REQUESTS = {
     "status": ['{"verb": "status"}', '{"id": 1, "verb": "cancel"}', '{"verb": "stop"}'],
     "sync": ['{"verb": "sync", "args": {"disks": [{"name": "sda", "uri": "mem:0/0"}, '
@@ -230,6 +236,8 @@ def main():
     put("source", "twice", SOURCE.replace("sdb", "sda").encode())
     put("source", "kinds", b'{"format": 1, "snapshot": 7, "disks": [{"name": [], "uri": null}]}')
     put("limits", "good", LIMITS.encode())
+    for name, text in CALENDAR.items():
+        put("calendar", name, text.encode())
     put("limits", "foreign", LIMITS.replace("sdb", "sdc").encode())
     put("limits", "huge", LIMITS.replace("1000000", "9223372036854775807").encode())
     put("limits", "negative", LIMITS.replace("1000000", "-1").encode())
