@@ -1,27 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The slipway command: one function per verb; main.c dispatches. */
+/* The slipway command: one struct cli_verb per verb; main.c dispatches. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/error.h"
+#include "orchestrator/cli/verbs.h"
 
-/* Each gets argv with argv[0] = the verb and returns an exit code (enum exit_code). */
-int cli_engine(int argc, char **argv); /* engine.c: slipway engine ... */
-int cli_mount(int argc, char **argv);
-int cli_source(int argc, char **argv);
-int cli_vm(int argc, char **argv);
-int cli_migrate(int argc, char **argv);
-int cli_sync(int argc, char **argv);
-int cli_status(int argc, char **argv);
-int cli_cutover(int argc, char **argv);
-int cli_cancel(int argc, char **argv);
-int cli_rehearse(int argc, char **argv);
-int cli_remove(int argc, char **argv);
-int cli_report(int argc, char **argv);
-int cli_diff(int argc, char **argv);
+/* One per verb, in the file that has its code; listed in verbs.c. */
+extern const struct cli_verb verb_source_add, verb_source_list, verb_source_remove, verb_vm_list;
+extern const struct cli_verb verb_migrate, verb_sync, verb_cutover, verb_cancel, verb_remove;
+extern const struct cli_verb verb_status, verb_rehearse, verb_report, verb_diff;
+extern const struct cli_verb verb_mount, verb_engine;
+
+/* For the completion of the shell, not for people: see complete.c. */
+int cli_complete(int argc, char **argv);
 
 /* Prints "slipway VERB: sentence" to standard error, frees err, returns its exit code.
+ * verb NULL: "slipway: sentence".
  * json: prints {"error": {"code": NAME, "message": sentence}} to standard output instead. */
 int cli_fail(const char *verb, struct error *err, bool json);
 

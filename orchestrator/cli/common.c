@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "orchestrator/cli/common.h"
 
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/str.h"
 #include "orchestrator/cli/cli.h"
 #include "orchestrator/cli/client.h"
+#include "orchestrator/cli/help.h"
 #include "orchestrator/fields.h"
 #include "orchestrator/version.h"
 
 #define FOLLOW_PAUSE_NS (300 * NS_PER_MS)
 #define RECONNECT_TRIES 100
+#define OPTIONS_MAX 80 /* of a verb, with the common ones */
 
 int cli_fail(const char *verb, struct error *err, bool json)
 {
@@ -27,21 +31,25 @@ int cli_fail(const char *verb, struct error *err, bool json)
         common_print(j);
         json_decref(j);
     } else {
-        fprintf(stderr, "slipway %s: %s\n", verb, error_text(err));
+        fprintf(stderr, "slipway%s%s: %s\n", verb ? " " : "", verb ? verb : "", error_text(err));
     }
     error_free(err);
     return error_exit_code(code);
 }
 
-void common_init(struct cli_common *common, const char *verb)
+/* The rest of the command line may be wrong; how to tell that must be known before. */
+static void common_init(struct cli_common *common, const char *verb, int argc, char **argv)
 {
     const char *socket = getenv("SLIPWAY_SOCKET");
 
     *common = (struct cli_common){.verb = verb,
                                   .socket = socket && *socket ? socket : SOCKET_DEFAULT};
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--json") == 0)
+            common->json = true;
 }
 
-int common_take(struct cli_common *common, int key)
+static int take_common(struct cli_common *common, const struct cli_verb *verb, int key)
 {
     switch (key) {
     case KEY_SOCKET:
@@ -57,14 +65,11 @@ int common_take(struct cli_common *common, int key)
         common->detach = true;
         return -1;
     case KEY_HELP:
-        cli_help();
+        help_print_verb(verb);
         return EXIT_CODE_OK;
-    case KEY_VERSION:
+    default: /* KEY_VERSION */
         puts("slipway " SLIPWAY_VERSION);
         return EXIT_CODE_OK;
-    default:
-        fputs("see slipway --help\n", stderr);
-        return EXIT_CODE_USAGE;
     }
 }
 
@@ -77,30 +82,79 @@ int common_usage(const struct cli_common *common, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    error_set(&err, EINVAL, "%s; see slipway --help", text);
+    error_set(&err, EINVAL, "%s; see slipway %s --help", text, common->verb);
     return cli_fail(common->verb, err, common->json);
 }
 
-int common_arguments(const struct cli_common *common, int argc, int count, const char *names)
+/* What getopt_long() needs, from the table. */
+struct getopt_tables {
+    struct option longs[OPTIONS_MAX + 1];
+    char shorts[2 * OPTIONS_MAX + 2];
+};
+
+static void make_tables(const struct cli_verb *verb, struct getopt_tables *t)
 {
-    if (argc - optind == count)
-        return -1;
-    if (count == 0)
-        return common_usage(common, "no arguments are expected");
-    return common_usage(common, "expected: slipway %s %s", common->verb, names);
+    const struct cli_option *o;
+    size_t n = 0, letters = 0;
+
+    *t = (struct getopt_tables){.shorts = ":"};
+    letters = 1;
+    for (unsigned set = 0; (o = verb_options(verb, set)); set++)
+        for (; o->name && n < OPTIONS_MAX; o++) {
+            t->longs[n++] = (struct option){
+                o->name, o->argument ? required_argument : no_argument, NULL, o->key};
+            if (o->letter)
+                t->shorts[letters++] = o->letter;
+            if (o->letter && o->argument)
+                t->shorts[letters++] = ':';
+        }
 }
 
-int common_parse(struct cli_common *common, const char *verb, int argc, char **argv, bool follows,
-                 int count, const char *names)
+static int key_of_letter(const struct cli_verb *verb, int key)
 {
-    static const struct option plain[] = {COMMON_OPTIONS, {NULL}};
-    static const struct option following[] = {COMMON_OPTIONS, FOLLOW_OPTIONS, {NULL}};
+    const struct cli_option *o;
+
+    for (unsigned set = 0; key < KEY_SOCKET && (o = verb_options(verb, set)); set++)
+        for (; o->name; o++)
+            if (o->letter == key)
+                return o->key;
+    return key;
+}
+
+static int check_arguments(const struct cli_common *common, const struct cli_verb *verb, int count)
+{
+    if (count >= verb->least && count <= verb->most)
+        return -1;
+    if (verb->most == 0)
+        return common_usage(common, "no arguments are expected");
+    return common_usage(common, "expected: slipway %s %s", verb->name, verb->arguments);
+}
+
+int common_parse(struct cli_common *common, const struct cli_verb *verb, int argc, char **argv,
+                 common_take_fn *take, void *context)
+{
+    struct getopt_tables t;
     int key, r = -1;
 
-    common_init(common, verb);
-    while (r < 0 && (key = getopt_long(argc, argv, "", follows ? following : plain, NULL)) != -1)
-        r = common_take(common, key);
-    return r < 0 && count >= 0 ? common_arguments(common, argc, count, names) : r;
+    common_init(common, verb->name, argc, argv);
+    make_tables(verb, &t);
+    opterr = 0;
+    while (r < 0 && (key = getopt_long(argc, argv, t.shorts, t.longs, NULL)) != -1) {
+        if (key == '?')
+            r = common_usage(common, "there is no option '%s'", argv[optind - 1]);
+        else if (key == ':')
+            r = common_usage(common, "a value is missing behind '%s'", argv[optind - 1]);
+        else if (key < KEY_OWN && key >= KEY_SOCKET)
+            r = take_common(common, verb, key);
+        else
+            r = take(common, key_of_letter(verb, key), context);
+    }
+    return r < 0 ? check_arguments(common, verb, argc - optind) : r;
+}
+
+bool common_follows(const struct cli_common *common)
+{
+    return !common->detach && (common->follow || isatty(STDERR_FILENO));
 }
 
 int common_fail(const struct cli_common *common, struct error *err)
@@ -177,7 +231,7 @@ int common_follow(const struct cli_common *common, const char *name)
     json_t *job = NULL;
     int r;
 
-    if (common->detach || (!common->follow && !isatty(STDERR_FILENO)))
+    if (!common_follows(common))
         return EXIT_CODE_OK;
     progress = progress_new(common->json && !isatty(STDERR_FILENO));
     for (;;) {

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include "base/error.h"
+#include "orchestrator/cli/verbs.h"
 
 #define SOCKET_DEFAULT "/run/slipway/slipwayd.sock"
 
@@ -28,29 +29,23 @@ enum common_key {
     KEY_OWN
 };
 
-#define COMMON_OPTIONS                                                                             \
-    {"socket", required_argument, NULL, KEY_SOCKET}, {"json", no_argument, NULL, KEY_JSON},        \
-        {"help", no_argument, NULL, KEY_HELP}, {"version", no_argument, NULL, KEY_VERSION}
+/* Takes one of a verb's own options (value in optarg).  -1: go on; otherwise the exit code. */
+typedef int common_take_fn(struct cli_common *common, int key, void *context);
 
-#define FOLLOW_OPTIONS                                                                             \
-    {"follow", no_argument, NULL, KEY_FOLLOW}, {"detach", no_argument, NULL, KEY_DETACH}
-
-/* Starts *common for a verb: the socket from SLIPWAY_SOCKET or the default. */
-void common_init(struct cli_common *common, const char *verb);
-
-/* Takes a common option (optarg).  -1: go on; otherwise the exit code. */
-int common_take(struct cli_common *common, int key);
+/*
+ * Parses a verb's command line by its table; its own options go to `take` (may be NULL when it has
+ * none).  -1: the arguments are in argv[optind…argc-1], as many as the table allows; otherwise the
+ * exit code, after telling.
+ */
+int common_parse(struct cli_common *common, const struct cli_verb *verb, int argc, char **argv,
+                 common_take_fn *take, void *context);
 
 /* EXIT_CODE_USAGE after saying what is wrong. */
 int common_usage(const struct cli_common *common, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The arguments behind the options must be count many; -1 or the exit code. */
-int common_arguments(const struct cli_common *common, int argc, int count, const char *names);
-
-/* Parses a verb that has only the common options and `count` arguments. */
-int common_parse(struct cli_common *common, const char *verb, int argc, char **argv, bool follows,
-                 int count, const char *names);
+/* True when the outcome of what was begun is waited for: asked for, or on a terminal. */
+bool common_follows(const struct cli_common *common);
 
 /* Frees err and returns its exit code after telling. */
 int common_fail(const struct cli_common *common, struct error *err);
@@ -61,6 +56,3 @@ void common_print(const json_t *value);
 /* Waits until the migration rests, showing its progress; the exit code of how it went.  Survives a
  * restart of slipwayd.  Does not wait with --detach, or off a terminal without --follow. */
 int common_follow(const struct cli_common *common, const char *name);
-
-/* Prints the text of --help; main.c. */
-void cli_help(void);

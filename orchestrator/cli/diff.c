@@ -11,37 +11,40 @@
 
 enum { KEY_STATE = KEY_OWN, KEY_DISK, KEY_EXTENTS, KEY_FAST, KEY_FILES };
 
-static const struct option options[] = {
-    COMMON_OPTIONS,
-    {"state", required_argument, NULL, KEY_STATE},
-    {"disk", required_argument, NULL, KEY_DISK},
-    {"extents", no_argument, NULL, KEY_EXTENTS},
-    {"fast", no_argument, NULL, KEY_FAST},
-    {"files", no_argument, NULL, KEY_FILES},
-    {NULL},
+static const struct cli_option options[] = {
+    {"state", "DIR", KEY_STATE, "slipwayd's --state (default " STATE_DEFAULT ")", "@folder", 0},
+    {"disk", "NAME", KEY_DISK, "only this disk", NULL, 0},
+    {"extents", NULL, KEY_EXTENTS, "where the changed bytes are", NULL, 'v'},
+    {"fast", NULL, KEY_FAST, "what was written counts, read nothing", NULL, 0},
+    {"files", NULL, KEY_FILES, "which files changed, too (with virt-diff)", NULL, 0},
+    CLI_OPTIONS_END,
 };
 
-static int take(struct cli_common *common, struct engine_args *a, const char **state, int key)
+struct asked {
+    struct engine_args args;
+    const char *state;
+};
+
+static int take(struct cli_common *common, int key, void *context)
 {
+    struct asked *a = context;
+
     switch (key) {
     case KEY_STATE:
-        *state = optarg;
+        a->state = optarg;
         return -1;
     case KEY_DISK:
-        a->one_disk = optarg;
+        a->args.one_disk = optarg;
         return -1;
     case KEY_EXTENTS:
-    case 'v':
-        a->extents = true;
+        a->args.extents = true;
         return -1;
     case KEY_FAST:
-        a->fast = true;
+        a->args.fast = true;
         return -1;
-    case KEY_FILES:
-        a->files = true;
+    default: /* KEY_FILES */
+        a->args.files = true;
         return -1;
-    default:
-        return common_take(common, key);
     }
 }
 
@@ -64,29 +67,27 @@ static int find_store(struct engine_args *a, const char *state, const char *name
                      name, state);
 }
 
-int cli_diff(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-    struct engine_args a = {.verb = "diff", .from = -1, .to = -1};
-    const char *state = STATE_DEFAULT;
+    struct asked a = {.args = {.verb = "diff", .from = -1, .to = -1}, .state = STATE_DEFAULT};
     struct cli_common common;
     struct error *err = NULL;
-    int key, r = -1;
+    int r = common_parse(&common, &verb_diff, argc, argv, take, &a);
 
-    common_init(&common, "diff");
-    while (r < 0 && (key = getopt_long(argc, argv, "v", options, NULL)) != -1)
-        r = take(&common, &a, &state, key);
-    if (r < 0 && (argc - optind < 1 || argc - optind > 3))
-        r = common_usage(&common, "expected: slipway diff NAME [A [B]]");
     if (r >= 0)
         return r;
-    a.json = common.json;
+    a.args.json = common.json;
     r = 0;
     for (int i = optind + 1; r == 0 && i < argc; i++)
-        r = engine_diff_word(&a, argv[i], &err);
+        r = engine_diff_word(&a.args, argv[i], &err);
     if (r == 0)
-        r = find_store(&a, state, argv[optind], &err);
+        r = find_store(&a.args, a.state, argv[optind], &err);
     if (r == 0)
-        r = engine_verb_diff(&a, &err);
-    free(a.store);
+        r = engine_verb_diff(&a.args, &err);
+    free(a.args.store);
     return r < 0 ? common_fail(&common, err) : EXIT_CODE_OK;
 }
+
+const struct cli_verb verb_diff = {
+    "diff", "NAME [A [B]]", 1, 3, "what changed between two generations", run, options, 0,
+    "@migration"};

@@ -52,7 +52,7 @@ static int run_verb(size_t index, int argc, char **argv)
     return r;
 }
 
-int cli_engine(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     struct error *err = NULL;
 
@@ -66,3 +66,7 @@ int cli_engine(int argc, char **argv)
     error_set(&err, EINVAL, "unknown verb '%s'; see 'slipway engine --help'", argv[1]);
     return cli_fail("engine", err, wants_json(argc, argv));
 }
+
+const struct cli_verb verb_engine = {
+    "engine", "VERB ...", 1, 99, "an engine by hand, see slipway engine --help", run, NULL,
+    CLI_FOREIGN, NULL};

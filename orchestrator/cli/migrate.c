@@ -9,29 +9,40 @@
 #include "orchestrator/cli/common.h"
 #include "orchestrator/fields.h"
 
+#define INSTANT_HELP                                                                               \
+    "do not wait for the last delta: the VM starts at once and what\n"                             \
+    "is missing is fetched from the stopped source while it runs"
+
 enum migrate_key {
     KEY_NAME = KEY_OWN, KEY_POOL, KEY_MAP_NETWORK, KEY_SHUTDOWN_POLICY, KEY_SHUTDOWN_TIMEOUT,
     KEY_ON_FAILURE, KEY_NO_MORPH, KEY_ACCEL, KEY_CONNECTIONS, KEY_BOOT_TIMEOUT, KEY_UUID,
     KEY_INSTANT, KEY_MORPH_OPTION
 };
 
-static const struct option migrate_options[] = {
-    COMMON_OPTIONS,
-    FOLLOW_OPTIONS,
-    {"name", required_argument, NULL, KEY_NAME},
-    {"pool", required_argument, NULL, KEY_POOL},
-    {"map-network", required_argument, NULL, KEY_MAP_NETWORK},
-    {"shutdown-policy", required_argument, NULL, KEY_SHUTDOWN_POLICY},
-    {"shutdown-timeout", required_argument, NULL, KEY_SHUTDOWN_TIMEOUT},
-    {"on-failure", required_argument, NULL, KEY_ON_FAILURE},
-    {"no-morph", no_argument, NULL, KEY_NO_MORPH},
-    {"morph-option", required_argument, NULL, KEY_MORPH_OPTION},
-    {"instant", no_argument, NULL, KEY_INSTANT},
-    {"accel", required_argument, NULL, KEY_ACCEL},
-    {"connections", required_argument, NULL, KEY_CONNECTIONS},
-    {"boot-timeout", required_argument, NULL, KEY_BOOT_TIMEOUT},
-    {"uuid", required_argument, NULL, KEY_UUID},
-    {NULL}};
+static const struct cli_option migrate_options[] = {
+    {"name", "NAME", KEY_NAME,
+     "of the migration and of the VM on the node (default: the VM's)", NULL, 0},
+    {"pool", "DIR", KEY_POOL, "where the targets are made: DIR/NAME/DISK.raw", "@folder", 0},
+    {"map-network", "SRC=DST", KEY_MAP_NETWORK,
+     "network of the source = network of the node, bridge:NAME or\n"
+     "none; may be repeated (default: the same name)", NULL, 0},
+    {"shutdown-policy", "POLICY", KEY_SHUTDOWN_POLICY,
+     "a guest that does not shut down: wait, force or fail (default)", "wait force fail", 0},
+    {"shutdown-timeout", "S", KEY_SHUTDOWN_TIMEOUT, "how many seconds it has (default 300)", NULL,
+     0},
+    {"on-failure", "WHAT", KEY_ON_FAILURE,
+     "a cutover that fails before the flip: restart the source\n"
+     "(default) or keep it off", "restart keep", 0},
+    {"no-morph", NULL, KEY_NO_MORPH, "do not change the guest", NULL, 0},
+    {"morph-option", "OPTION", KEY_MORPH_OPTION,
+     "of slipway-morph(8), such as dhcp or key=FILE; may be repeated", NULL, 0},
+    {"instant", NULL, KEY_INSTANT, INSTANT_HELP, NULL, 0},
+    {"accel", "ACCEL", KEY_ACCEL, "kvm, tcg or auto (default)", "auto kvm tcg", 0},
+    {"connections", "N", KEY_CONNECTIONS, "NBD connections per disk, 1 to 16", NULL, 0},
+    {"boot-timeout", "S", KEY_BOOT_TIMEOUT,
+     "how many seconds the VM has to come up (default 600)", NULL, 0},
+    {"uuid", "UUID", KEY_UUID, "of the VM on the node", NULL, 0},
+    CLI_OPTIONS_END};
 
 static int set_string(json_t *body, const char *field)
 {
@@ -82,8 +93,10 @@ static int add_morph_option(json_t *body)
     return -1;
 }
 
-static int migrate_take(struct cli_common *common, json_t *body, int key)
+static int migrate_take(struct cli_common *common, int key, void *context)
 {
+    json_t *body = context;
+
     switch (key) {
     case KEY_NAME:
         return set_string(body, "name");
@@ -110,24 +123,17 @@ static int migrate_take(struct cli_common *common, json_t *body, int key)
         return -1;
     case KEY_MORPH_OPTION:
         return add_morph_option(body);
-    case KEY_NO_MORPH:
+    default: /* KEY_NO_MORPH */
         json_object_set_new(body, "morph", json_false());
         return -1;
-    default:
-        return common_take(common, key);
     }
 }
 
 static int migrate_parse(struct cli_common *common, json_t *body, int argc, char **argv)
 {
-    int key, r = -1;
+    int r = common_parse(common, &verb_migrate, argc, argv, migrate_take, body);
     const char *slash;
 
-    common_init(common, "migrate");
-    while (r < 0 && (key = getopt_long(argc, argv, "", migrate_options, NULL)) != -1)
-        r = migrate_take(common, body, key);
-    if (r < 0)
-        r = common_arguments(common, argc, 1, "SOURCE/VM");
     if (r >= 0)
         return r;
     slash = strchr(argv[optind], '/');
@@ -138,17 +144,11 @@ static int migrate_parse(struct cli_common *common, json_t *body, int argc, char
     return -1;
 }
 
-/* Whether common_follow() is going to print the outcome. */
-static bool follows(const struct cli_common *common)
-{
-    return !common->detach && (common->follow || isatty(STDERR_FILENO));
-}
-
 static int started(const struct cli_common *common, const json_t *job)
 {
     const char *name = field_string(job, "name", "");
 
-    if (follows(common))
+    if (common_follows(common))
         return common_follow(common, name);
     if (common->json)
         common_print(job);
@@ -158,7 +158,7 @@ static int started(const struct cli_common *common, const json_t *job)
     return EXIT_CODE_OK;
 }
 
-int cli_migrate(int argc, char **argv)
+static int run_migrate(int argc, char **argv)
 {
     _cleanup_json_ json_t *body = json_object(), *job = NULL;
     struct cli_common common;
@@ -171,6 +171,10 @@ int cli_migrate(int argc, char **argv)
     return r < 0 ? common_fail(&common, err) : started(&common, job);
 }
 
+const struct cli_verb verb_migrate = {
+    "migrate", "SOURCE/VM", 1, 1, "mirror a VM: the initial sync", run_migrate,
+    migrate_options, CLI_FOLLOWS, "@vm"};
+
 static int post_verb(const struct cli_common *common, const char *name, json_t *body)
 {
     _cleanup_free_ char *path = client_path("migrations", name, common->verb);
@@ -181,50 +185,59 @@ static int post_verb(const struct cli_common *common, const char *name, json_t *
     return r < 0 ? common_fail(common, err) : started(common, job);
 }
 
-static int run_verb(const char *verb, int argc, char **argv)
+static int run_plain(const struct cli_verb *verb, int argc, char **argv)
 {
     struct cli_common common;
-    int r = common_parse(&common, verb, argc, argv, true, 1, "NAME");
+    int r = common_parse(&common, verb, argc, argv, NULL, NULL);
 
     return r >= 0 ? r : post_verb(&common, argv[optind], NULL);
 }
 
-int cli_sync(int argc, char **argv)
+static int run_sync(int argc, char **argv)
 {
-    return run_verb("sync", argc, argv);
+    return run_plain(&verb_sync, argc, argv);
 }
 
-int cli_cutover(int argc, char **argv)
+const struct cli_verb verb_sync = {
+    "sync", "NAME", 1, 1, "copy what changed since", run_sync, NULL, CLI_FOLLOWS, "@migration"};
+
+static int cutover_take(struct cli_common *common, int key, void *context)
 {
-    static const struct option options[] = {
-        COMMON_OPTIONS, FOLLOW_OPTIONS, {"instant", no_argument, NULL, KEY_INSTANT}, {NULL}};
-    _cleanup_json_ json_t *body = NULL;
+    json_object_set_new(context, "instant", json_true());
+    return -1;
+}
+
+static int run_cutover(int argc, char **argv)
+{
+    _cleanup_json_ json_t *body = json_object();
     struct cli_common common;
-    int key, r = -1;
+    int r = common_parse(&common, &verb_cutover, argc, argv, cutover_take, body);
 
-    common_init(&common, "cutover");
-    while (r < 0 && (key = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (key == KEY_INSTANT && !body)
-            body = json_pack("{s:b}", "instant", 1);
-        else if (key != KEY_INSTANT)
-            r = common_take(&common, key);
-    }
-    if (r < 0)
-        r = common_arguments(&common, argc, 1, "NAME");
-    return r >= 0 ? r : post_verb(&common, argv[optind], body);
+    return r >= 0 ? r : post_verb(&common, argv[optind], json_object_size(body) ? body : NULL);
 }
 
-int cli_cancel(int argc, char **argv)
+static const struct cli_option cutover_options[] = {
+    {"instant", NULL, KEY_INSTANT, INSTANT_HELP, NULL, 0}, CLI_OPTIONS_END};
+
+const struct cli_verb verb_cutover = {
+    "cutover", "NAME", 1, 1, "stop the source, last delta, morph, flip, start", run_cutover,
+    cutover_options, CLI_FOLLOWS, "@migration"};
+
+static int run_cancel(int argc, char **argv)
 {
-    return run_verb("cancel", argc, argv);
+    return run_plain(&verb_cancel, argc, argv);
 }
 
-int cli_remove(int argc, char **argv)
+const struct cli_verb verb_cancel = {
+    "cancel", "NAME", 1, 1, "give a migration up and clean", run_cancel, NULL, CLI_FOLLOWS,
+    "@migration"};
+
+static int run_remove(int argc, char **argv)
 {
     _cleanup_free_ char *path = NULL;
     struct cli_common common;
     struct error *err = NULL;
-    int r = common_parse(&common, "remove", argc, argv, false, 1, "NAME");
+    int r = common_parse(&common, &verb_remove, argc, argv, NULL, NULL);
 
     if (r >= 0)
         return r;
@@ -232,3 +245,6 @@ int cli_remove(int argc, char **argv)
     r = client_call(common.socket, "DELETE", path, NULL, NULL, &err);
     return r < 0 ? common_fail(&common, err) : EXIT_CODE_OK;
 }
+
+const struct cli_verb verb_remove = {
+    "remove", "NAME", 1, 1, "forget a finished migration", run_remove, NULL, 0, "@migration"};

@@ -8,7 +8,7 @@
 #include "orchestrator/cli/cli.h"
 #include "orchestrator/programs.h"
 
-int cli_mount(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     char *program = program_path("slipwayfs");
 
@@ -19,3 +19,7 @@ int cli_mount(int argc, char **argv)
     free(program);
     return EXIT_CODE_FAILED;
 }
+
+const struct cli_verb verb_mount = {
+    "mount", "MOUNTPOINT", 1, 1, "every VM's disks as files, see slipwayfs(8)", run, NULL,
+    CLI_FOREIGN, "@folder"};

@@ -16,14 +16,14 @@
 
 enum rehearse_key { KEY_CHECK = KEY_OWN, KEY_TIMEOUT, KEY_KEEP, KEY_STOP };
 
-static const struct option rehearse_options[] = {
-    COMMON_OPTIONS,
-    FOLLOW_OPTIONS,
-    {"check", required_argument, NULL, KEY_CHECK},
-    {"timeout", required_argument, NULL, KEY_TIMEOUT},
-    {"keep", no_argument, NULL, KEY_KEEP},
-    {"stop", no_argument, NULL, KEY_STOP},
-    {NULL}};
+static const struct cli_option rehearse_options[] = {
+    {"check", "WHAT", KEY_CHECK,
+     "the verdict: agent, running, console:REGEX, or auto (default:\n"
+     "the guest agent where there is one)", "agent running auto", 0},
+    {"timeout", "S", KEY_TIMEOUT, "how many seconds it has to come up (default 600)", NULL, 0},
+    {"keep", NULL, KEY_KEEP, "leave the VM running when it came up", NULL, 0},
+    {"stop", NULL, KEY_STOP, "end a rehearsal, also one that was kept", NULL, 0},
+    CLI_OPTIONS_END};
 
 struct asked {
     struct cli_common common;
@@ -31,8 +31,9 @@ struct asked {
     bool stop;
 };
 
-static int take(struct asked *a, int key)
+static int take(struct cli_common *common, int key, void *context)
 {
+    struct asked *a = context;
     char *end;
     long long seconds;
 
@@ -43,17 +44,15 @@ static int take(struct asked *a, int key)
     case KEY_TIMEOUT:
         seconds = strtoll(optarg, &end, 10);
         if (end == optarg || *end)
-            return common_usage(&a->common, "'%s' is not a whole number", optarg);
+            return common_usage(common, "'%s' is not a whole number", optarg);
         json_object_set_new(a->body, "timeout_s", json_integer(seconds));
         return -1;
     case KEY_KEEP:
         json_object_set_new(a->body, "keep", json_true());
         return -1;
-    case KEY_STOP:
+    default: /* KEY_STOP */
         a->stop = true;
         return -1;
-    default:
-        return common_take(&a->common, key);
     }
 }
 
@@ -142,7 +141,7 @@ static int begin(const struct asked *a, const char *name)
 
     if (r < 0)
         return common_fail(&a->common, err);
-    if (!a->common.detach && (a->common.follow || isatty(STDERR_FILENO)))
+    if (common_follows(&a->common))
         return follow(a, name);
     if (a->common.json)
         common_print(rehearsal);
@@ -152,18 +151,17 @@ static int begin(const struct asked *a, const char *name)
     return EXIT_CODE_OK;
 }
 
-int cli_rehearse(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     struct asked a = {.body = json_object()};
-    int key, r = -1;
+    int r = common_parse(&a.common, &verb_rehearse, argc, argv, take, &a);
 
-    common_init(&a.common, "rehearse");
-    while (r < 0 && (key = getopt_long(argc, argv, "", rehearse_options, NULL)) != -1)
-        r = take(&a, key);
-    if (r < 0)
-        r = common_arguments(&a.common, argc, 1, "NAME");
     if (r < 0)
         r = begin(&a, argv[optind]);
     json_decref(a.body);
     return r;
 }
+
+const struct cli_verb verb_rehearse = {
+    "rehearse", "NAME", 1, 1, "morph and boot a draft, isolated, and discard it", run,
+    rehearse_options, CLI_FOLLOWS, "@migration"};

@@ -1,11 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # bash completion for slipway(1)
 
-_slipway_names() {
-    # Names of migrations or sources; silent when slipwayd does not run.
-    slipway "$@" --json 2>/dev/null | sed -n 's/^      "name": "\(.*\)",$/\1/p'
-}
-
 # What can follow "slipway engine VERB": its options, and for the first word a store's folder.
 _slipway_engine() {
     local words="--json --help"
@@ -37,48 +32,38 @@ _slipway_engine() {
 }
 
 _slipway() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]}
-    local common="--socket --json --help --version" words
+    local cur=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]} line
 
-    case $prev in
-    --password-file | --socket | --nbd-socket | --key | --public-key | --output)
-        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-        return ;;
-    --pool | --state) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
-    --shutdown-policy) words="wait force fail" ;;
-    --on-failure) words="restart keep" ;;
-    --accel) words="auto kvm tcg" ;;
-    esac
+    COMPREPLY=()
     if [[ $verb == engine && $COMP_CWORD -gt 2 ]]; then
-        _slipway_engine "$cur"
+        case ${COMP_WORDS[COMP_CWORD-1]} in
+        --nbd-socket | --key | --public-key | --output)
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+        *) _slipway_engine "$cur" ;;
+        esac
         return
     fi
-    if [[ -z $words ]]; then
-        case $COMP_CWORD:$verb in
-        1:*) words="source vm migrate sync status rehearse cutover report diff cancel remove mount engine --help --version" ;;
-        2:source) words="add list remove" ;;
-        2:vm) words="list" ;;
-        2:engine) words="create serve sync status cancel diff draft set load flip source source-lost detach failback limit stop fsck
-                      verify manifest manifest-key verify-manifest" ;;
-        *:source)
-            words="$common --password-file --no-check"
-            [[ ${COMP_WORDS[2]} == remove ]] && words+=" $(_slipway_names source list)" ;;
-        *:vm) words="$common $(_slipway_names source list)" ;;
-        *:migrate)
-            words="$common --follow --detach --name --pool --map-network --shutdown-policy
-                   --shutdown-timeout --on-failure --no-morph --morph-option --instant --accel --connections --boot-timeout --uuid" ;;
-        *:rehearse) words="$common --follow --detach --check --timeout --keep --stop $(_slipway_names status)" ;;
-        *:cutover) words="$common --follow --detach --instant $(_slipway_names status)" ;;
-        *:sync | *:cancel) words="$common --follow --detach $(_slipway_names status)" ;;
-        *:diff) words="$common --state --disk --extents --fast --files $(_slipway_names status)" ;;
-        *:status) words="$common --watch $(_slipway_names status)" ;;
-        *:mount)
-            words="--state --wait --allow-other --foreground --help --version"
-            compopt -o default ;;
-        *:report | *:remove) words="$common $(_slipway_names status)" ;;
+    case $COMP_CWORD:$verb in
+    2:engine)
+        mapfile -t COMPREPLY < <(compgen -W "create serve sync status cancel diff draft set load flip
+            source source-lost detach failback limit stop fsck verify manifest manifest-key
+            verify-manifest --help" -- "$cur")
+        return ;;
+    [2-9]:mount | [1-9][0-9]:mount)
+        mapfile -t COMPREPLY < <(compgen -W "--state --wait --allow-other --foreground --help --version" -- "$cur")
+        compopt -o default 2>/dev/null
+        return ;;
+    esac
+    # All others say themselves what can come next; "@file" leaves it to the shell.
+    while IFS= read -r line; do
+        case $line in
+        @file) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$cur") ;;
+        @folder) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -d -- "$cur") ;;
+        *) COMPREPLY+=("$line") ;;
         esac
-    fi
-    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+    done < <("${COMP_WORDS[0]}" complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+    [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == */ ]] && compopt -o nospace 2>/dev/null
+    return 0
 }
 
 complete -F _slipway slipway

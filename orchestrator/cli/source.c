@@ -14,8 +14,14 @@
 
 enum source_key { KEY_PASSWORD_FILE = KEY_OWN, KEY_PASSWORD, KEY_NO_CHECK };
 
+static const struct cli_option add_options[] = {
+    {"password-file", "FILE", KEY_PASSWORD_FILE,
+     "its first line is the password; - reads standard input", "@file", 0},
+    {"password", NULL, KEY_PASSWORD, NULL, NULL, 0},
+    {"no-check", NULL, KEY_NO_CHECK, "do not try to reach the source", NULL, 0},
+    CLI_OPTIONS_END};
+
 struct source_options {
-    struct cli_common common;
     const char *password_file;
     bool no_check;
 };
@@ -51,52 +57,44 @@ static int read_password(const char *path, char **ret_password, struct error **e
     return error_set(err, EINVAL, "%s holds no password in its first line", path);
 }
 
-static int add_parse(struct source_options *o, int argc, char **argv)
+static int add_take(struct cli_common *common, int key, void *context)
 {
-    static const struct option options[] = {
-        COMMON_OPTIONS,
-        {"password-file", required_argument, NULL, KEY_PASSWORD_FILE},
-        {"password", optional_argument, NULL, KEY_PASSWORD},
-        {"no-check", no_argument, NULL, KEY_NO_CHECK},
-        {NULL}};
-    int key, r = -1;
+    struct source_options *o = context;
 
-    *o = (struct source_options){0};
-    common_init(&o->common, "source add");
-    while (r < 0 && (key = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (key == KEY_PASSWORD_FILE)
-            o->password_file = optarg;
-        else if (key == KEY_NO_CHECK)
-            o->no_check = true;
-        else if (key == KEY_PASSWORD)
-            r = common_usage(&o->common, "a password on the command line can be seen by every user "
-                             "of this machine: use --password-file FILE, or --password-file - to "
-                             "read it from standard input");
-        else
-            r = common_take(&o->common, key);
+    switch (key) {
+    case KEY_PASSWORD_FILE:
+        o->password_file = optarg;
+        return -1;
+    case KEY_NO_CHECK:
+        o->no_check = true;
+        return -1;
+    default: /* KEY_PASSWORD */
+        return common_usage(common, "a password on the command line can be seen by every user of "
+                            "this machine: use --password-file FILE, or --password-file - to read "
+                            "it from standard input");
     }
-    return r < 0 ? common_arguments(&o->common, argc, 2, "NAME URI") : r;
 }
 
 static int source_add(int argc, char **argv)
 {
     _cleanup_json_ json_t *body = NULL, *answer = NULL;
     _cleanup_free_ char *password = NULL;
-    struct source_options o;
+    struct source_options o = {0};
+    struct cli_common common;
     struct error *err = NULL;
-    int r = add_parse(&o, argc, argv);
+    int r = common_parse(&common, &verb_source_add, argc, argv, add_take, &o);
 
     if (r >= 0)
         return r;
     r = o.password_file ? read_password(o.password_file, &password, &err) : 0;
     if (r < 0)
-        return common_fail(&o.common, err);
+        return common_fail(&common, err);
     body = json_pack("{s:s, s:s, s:s*, s:b}", "name", argv[optind], "uri", argv[optind + 1],
                      "password", password, "check", !o.no_check);
-    r = client_call(o.common.socket, "POST", "/v1/sources", body, &answer, &err);
+    r = client_call(common.socket, "POST", "/v1/sources", body, &answer, &err);
     if (r < 0)
-        return common_fail(&o.common, err);
-    if (o.common.json)
+        return common_fail(&common, err);
+    if (common.json)
         common_print(answer);
     return EXIT_CODE_OK;
 }
@@ -108,7 +106,7 @@ static int source_list(int argc, char **argv)
     struct error *err = NULL;
     json_t *source;
     size_t i;
-    int r = common_parse(&common, "source list", argc, argv, false, 0, "");
+    int r = common_parse(&common, &verb_source_list, argc, argv, NULL, NULL);
 
     if (r >= 0)
         return r;
@@ -130,7 +128,7 @@ static int source_remove(int argc, char **argv)
     _cleanup_free_ char *path = NULL;
     struct cli_common common;
     struct error *err = NULL;
-    int r = common_parse(&common, "source remove", argc, argv, false, 1, "NAME");
+    int r = common_parse(&common, &verb_source_remove, argc, argv, NULL, NULL);
 
     if (r >= 0)
         return r;
@@ -139,23 +137,13 @@ static int source_remove(int argc, char **argv)
     return r < 0 ? common_fail(&common, err) : EXIT_CODE_OK;
 }
 
-int cli_source(int argc, char **argv)
-{
-    struct cli_common common;
-
-    if (argc > 1 && strcmp(argv[1], "add") == 0)
-        return source_add(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "list") == 0)
-        return source_list(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "remove") == 0)
-        return source_remove(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-        cli_help();
-        return EXIT_CODE_OK;
-    }
-    common_init(&common, "source");
-    return common_usage(&common, "expected: slipway source add, list or remove");
-}
+const struct cli_verb verb_source_add = {
+    "source add", "NAME URI", 2, 2, "where VMs run now", source_add, add_options, 0, NULL};
+const struct cli_verb verb_source_list = {
+    "source list", "", 0, 0, "all sources", source_list, NULL, 0, NULL};
+const struct cli_verb verb_source_remove = {
+    "source remove", "NAME", 1, 1, "forget a source and its password", source_remove, NULL, 0,
+    "@source"};
 
 static void print_vm(const json_t *vm)
 {
@@ -181,7 +169,7 @@ static int vm_list(int argc, char **argv)
     struct error *err = NULL;
     json_t *vm;
     size_t i;
-    int r = common_parse(&common, "vm list", argc, argv, false, 1, "SOURCE");
+    int r = common_parse(&common, &verb_vm_list, argc, argv, NULL, NULL);
 
     if (r >= 0)
         return r;
@@ -197,16 +185,5 @@ static int vm_list(int argc, char **argv)
     return EXIT_CODE_OK;
 }
 
-int cli_vm(int argc, char **argv)
-{
-    struct cli_common common;
-
-    if (argc > 1 && strcmp(argv[1], "list") == 0)
-        return vm_list(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-        cli_help();
-        return EXIT_CODE_OK;
-    }
-    common_init(&common, "vm");
-    return common_usage(&common, "expected: slipway vm list SOURCE");
-}
+const struct cli_verb verb_vm_list = {
+    "vm list", "SOURCE", 1, 1, "the VMs of a source", vm_list, NULL, 0, "@source"};

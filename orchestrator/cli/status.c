@@ -133,25 +133,13 @@ static int watch(const struct cli_common *common, const char *name)
     return r < 0 ? common_fail(common, err) : EXIT_CODE_OK;
 }
 
-static int status_parse(struct cli_common *common, int argc, char **argv, bool *ret_watch)
+static int take(struct cli_common *common, int key, void *context)
 {
-    static const struct option options[] = {
-        COMMON_OPTIONS, {"watch", no_argument, NULL, KEY_WATCH}, {NULL}};
-    int key, r = -1;
-
-    common_init(common, "status");
-    while (r < 0 && (key = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (key == KEY_WATCH)
-            *ret_watch = true;
-        else
-            r = common_take(common, key);
-    }
-    if (r < 0 && argc - optind > 1)
-        r = common_usage(common, "expected: slipway status [NAME]");
-    return r;
+    *(bool *)context = true; /* KEY_WATCH */
+    return -1;
 }
 
-int cli_status(int argc, char **argv)
+static int run_status(int argc, char **argv)
 {
     _cleanup_json_ json_t *answer = NULL;
     _cleanup_free_ char *path = NULL;
@@ -161,7 +149,7 @@ int cli_status(int argc, char **argv)
     const char *name;
     json_t *job;
     size_t i;
-    int r = status_parse(&common, argc, argv, &watching);
+    int r = common_parse(&common, &verb_status, argc, argv, take, &watching);
 
     if (r >= 0)
         return r;
@@ -182,13 +170,20 @@ int cli_status(int argc, char **argv)
     return watching ? watch(&common, name) : EXIT_CODE_OK;
 }
 
-int cli_report(int argc, char **argv)
+static const struct cli_option status_options[] = {
+    {"watch", NULL, KEY_WATCH, "tell what happens until interrupted", NULL, 0}, CLI_OPTIONS_END};
+
+const struct cli_verb verb_status = {
+    "status", "[NAME]", 0, 1, "how migrations are; --watch: go on telling", run_status,
+    status_options, 0, "@migration"};
+
+static int run_report(int argc, char **argv)
 {
     _cleanup_json_ json_t *report = NULL;
     _cleanup_free_ char *path = NULL;
     struct cli_common common;
     struct error *err = NULL;
-    int r = common_parse(&common, "report", argc, argv, false, 1, "NAME");
+    int r = common_parse(&common, &verb_report, argc, argv, NULL, NULL);
 
     if (r >= 0)
         return r;
@@ -202,3 +197,6 @@ int cli_report(int argc, char **argv)
         report_print(report);
     return EXIT_CODE_OK;
 }
+
+const struct cli_verb verb_report = {
+    "report", "NAME", 1, 1, "bytes, rates, downtime", run_report, NULL, 0, "@migration"};

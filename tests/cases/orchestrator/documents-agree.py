@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # suite: quick
 # timeout: 30
-"""What is written down is what the programs do: routes, states, options, completion."""
+"""What is written down is what the programs do: routes, states, parameters."""
 
 import re
 
 import yaml
 
 from case import check, run, source
-from fakes import cli_program, daemon_program
+from fakes import daemon_program
 
 SECTIONS = ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "FILES", "EXAMPLES")
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -55,17 +55,7 @@ code = (source / "orchestrator/params.c").read_text()
 fields = set(re.findall(r'\{"(\w+)", FIELD_', code))
 same(set(params), fields, "MigrationParams and params.c")
 
-for program, page in ((daemon_program, "slipwayd.md"), (cli_program, "slipway.md")):
-    text = run(program, "--help", quiet=True)
-    help_options = set(re.findall(r"^\s+(--[a-z-]+)", text, re.M))
+for page in ("slipwayd.md", "slipway.md"):
     manual = (source / "orchestrator" / page).read_text()
-    options = manual.split("## OPTIONS")[1].split("\n## ")[0]
-    manual_options = set(re.findall(r"^\*\*(--[a-z-]+)\*\*", options, re.M))
-    same(help_options, manual_options, f"--help and {page}")
     for section in SECTIONS:
         check(f"\n## {section}\n" in manual, f"{page} has the section {section}")
-
-completion = (source / "orchestrator/cli/slipway.bash").read_text()
-for option in re.findall(r"^\s+(--[a-z-]+)", run(cli_program, "--help", quiet=True), re.M):
-    check(option in completion, f"the completion knows {option}")
-run("bash", "-n", source / "orchestrator/cli/slipway.bash")
