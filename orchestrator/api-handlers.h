@@ -9,3 +9,6 @@
  * answer->body (or ->stream) set, or -errno and a sentence. */
 typedef int handler_fn(struct daemon *d, const struct api_request *request, const json_t *body,
                        const char *name, struct api_answer *answer, struct error **err);
+
+/* api-govern.c */
+handler_fn get_forecast;

@@ -186,6 +186,7 @@ static const struct route {
     {"POST", "/v1/migrations/{name}/rehearsal", 202, BODY_ALLOWED, post_rehearsal},
     {"DELETE", "/v1/migrations/{name}/rehearsal", 202, BODY_NONE, delete_rehearsal},
     {"GET", "/v1/migrations/{name}/rehearsals", 200, BODY_NONE, get_rehearsals},
+    {"GET", "/v1/migrations/{name}/forecast", 200, BODY_NONE, get_forecast},
     {"GET", "/v1/migrations/{name}/report", 200, BODY_NONE, get_report},
     {"GET", "/v1/migrations/{name}/events", 200, BODY_NONE, get_events},
     {"GET", "/v1/events", 200, BODY_NONE, get_events},

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "engine/control.h"
 #include "orchestrator/events.h"
+#include "orchestrator/forecast.h"
 #include "orchestrator/journal.h"
 #include "orchestrator/node/node.h"
 #include "orchestrator/options.h"
@@ -48,6 +49,8 @@ struct job {
     bool cancel;     /* somebody wants the active thread to give up */
     uint64_t ticket; /* place in the queue for a sync slot; 0: not waiting */
     struct progress_state progress;
+    struct forecast forecast; /* as it was at ... */
+    int64_t forecast_mono_ns; /* ... this time; 0: there is none */
     struct rehearsal *rehearsal; /* the last one; NULL: none since slipwayd began to know */
 };
 
@@ -153,6 +156,20 @@ int sources_list_vms(struct daemon *d, const char *name, json_t **ret_vms, struc
 int sources_open(struct daemon *d, struct leftover_owner *owner,
                  const struct source_ops **ret_ops, struct source **ret_source,
                  struct error **err);
+
+/* forecast-job.c */
+
+/* Makes the forecast of a migration anew from the journal and keeps it with the job; ret may be
+ * NULL.  ENOENT: there is no such migration.  Not under daemon->lock. */
+int forecast_update(struct daemon *d, const char *name, struct forecast *ret, struct error **err);
+
+/* The same when a pass, a rehearsal or a try has ended; what fails leaves the older one. */
+void forecast_refresh(struct daemon *d, const char *name);
+void forecast_refresh_all(struct daemon *d); /* at slipwayd's start */
+
+/* The kept one, brought to now.  False: there is none, or no downtime lies ahead. */
+bool forecast_get_locked(const struct job *job, struct forecast *ret);
+json_t *forecast_json_locked(const struct job *job); /* null without one; new reference */
 
 /* report.c: what GET …/report answers. */
 int report_make(struct daemon *d, const char *name, json_t **ret_report, struct error **err);

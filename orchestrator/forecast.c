@@ -279,6 +279,15 @@ static void rates_take(const struct pass *passes, size_t count, double rate, str
         sample_add(&m->rate, rate);
 }
 
+/* False: passes between the two are not in the list. */
+static bool follows(const struct pass *p, const struct pass *before)
+{
+    const char *since = field_string(p->row, "since", NULL);
+    const char *snapshot = field_string(before->row, "snapshot", NULL);
+
+    return !since || !snapshot || strcmp(since, snapshot) == 0;
+}
+
 static void measure(const struct pass *passes, size_t count, struct measured *m)
 {
     double rate = 0;
@@ -299,7 +308,7 @@ static void measure(const struct pass *passes, size_t count, struct measured *m)
             sample_add(&m->freeze, json_number_value(freeze));
         if (p->full && p->seconds > 0)
             sample_add(&m->compare, p->seconds);
-        if (i == 0 || p->initial || p->full || p->seconds <= 0)
+        if (i == 0 || p->initial || p->full || p->seconds <= 0 || !follows(p, &passes[i - 1]))
             continue;
         apart = rows_apart(passes[i - 1].row, p->row, "started_ns", "started_mono_ns");
         if (apart > 0)

@@ -324,6 +324,7 @@ json_t *job_json_locked(const struct daemon *d, const struct job *job)
 
     json_object_set(j, "generation", generation ? generation : json_null());
     json_object_set_new(j, "rehearsal", rehearsal_json_locked(job));
+    json_object_set_new(j, "forecast", forecast_json_locked(job));
     if (job->failed_state >= 0)
         json_object_set_new(j, "failed_state", json_string(job_state_name(job->failed_state)));
     if (job->error)

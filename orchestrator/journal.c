@@ -59,6 +59,10 @@ static const char *const schema[] = {
     " params_json TEXT NOT NULL, result_json TEXT NOT NULL, started_ns INTEGER NOT NULL,"
     " ended INTEGER NOT NULL DEFAULT 0);"
     "CREATE INDEX rehearsals_of ON rehearsals(migration);",
+
+    "ALTER TABLE passes ADD COLUMN started_mono_ns INTEGER;"
+    "ALTER TABLE passes ADD COLUMN boot_id TEXT;"
+    "ALTER TABLE passes ADD COLUMN freeze_s REAL;",
 };
 
 void stamp_now(struct stamp *stamp)
@@ -475,8 +479,9 @@ int journal_begin_pass(struct journal *j, const char *migration, const char *kin
 
     LOCK_FOR_SCOPE(&j->lock);
     stamp_now(&now);
-    r = run_locked(j, NULL, err, "INSERT INTO passes(migration, kind, since, started_ns) "
-                   "VALUES(?,?,?,?)", "sssi", migration, kind, since, now.wall_ns);
+    r = run_locked(j, NULL, err, "INSERT INTO passes(migration, kind, since, started_ns, "
+                   "started_mono_ns, boot_id) VALUES(?,?,?,?,?,?)", "sssiis", migration, kind,
+                   since, now.wall_ns, now.mono_ns, now.boot_id);
     if (r == 0)
         *ret_id = sqlite3_last_insert_rowid(j->db);
     return r;
@@ -485,8 +490,13 @@ int journal_begin_pass(struct journal *j, const char *migration, const char *kin
 int journal_set_pass_snapshot(struct journal *j, int64_t id, const char *snapshot,
                               const json_t *private, const char *why_full, struct error **err)
 {
-    return run(j, NULL, err, "UPDATE passes SET snapshot=?, private_json=?, why_full=? WHERE id=?",
-               "sjsi", snapshot, private, why_full, id);
+    struct stamp now;
+
+    /* Taken up again it is no measurement any more: the first time counts. */
+    stamp_now(&now);
+    return run(j, NULL, err, "UPDATE passes SET snapshot=?, private_json=?, why_full=?, freeze_s="
+               "COALESCE(freeze_s, CASE WHEN boot_id=? THEN (? - started_mono_ns) / 1e9 END) "
+               "WHERE id=?", "sjssii", snapshot, private, why_full, now.boot_id, now.mono_ns, id);
 }
 
 int journal_commit_pass(struct journal *j, int64_t id, int64_t generation, const json_t *result,

@@ -59,7 +59,8 @@ int journal_list_transitions(struct journal *journal, const char *migration, jso
 
 /*
  * Passes: {id, migration, kind: "initial"|"delta"|"final", since, snapshot, private, generation,
- * result, why_full, started_ns, seconds, ended}.  At most one pass of a migration is not ended.
+ * result, why_full, started_ns, started_mono_ns, boot_id, freeze_s, seconds, ended}.  freeze_s: from
+ * its begin until its snapshot was there.  At most one pass of a migration is not ended.
  */
 int journal_begin_pass(struct journal *journal, const char *migration, const char *kind,
                        const char *since, int64_t *ret_id, struct error **err);
@@ -75,6 +76,11 @@ int journal_open_pass(struct journal *journal, const char *migration, json_t **r
                       struct error **err);
 int journal_list_passes(struct journal *journal, const char *migration, json_t **ret_rows,
                         struct error **err);
+
+/* What a forecast is made of: the latest committed passes and the initial one, the latest
+ * transitions without those of syncs, oldest first, and the latest rehearsals, latest first. */
+int journal_list_recent(struct journal *journal, const char *migration, json_t **ret_passes,
+                        json_t **ret_transitions, json_t **ret_rehearsals, struct error **err);
 
 /* Rehearsals: {id, migration, state, params, result, started_ns, ended}; latest first, migration
  * NULL: of all.  Beginning one ends those of the migration that had not ended. */

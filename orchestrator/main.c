@@ -77,6 +77,8 @@ static int daemon_start(struct daemon *d, struct httpd **ret_httpd, struct error
     d->events = events_new(d->journal);
     r = jobs_load(d, err);
     if (r == 0)
+        forecast_refresh_all(d);
+    if (r == 0)
         r = node_events_start(err);
     if (r == 0)
         r = rehearsals_resume(d, err);

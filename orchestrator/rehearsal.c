@@ -105,6 +105,8 @@ int rehearsal_set_state(struct rehearsal *h, const char *state, struct error **e
     h->state = state;
     pthread_mutex_unlock(&d->lock);
     job_trace("rehearsal", state);
+    if (ended || strcmp(state, "kept") == 0)
+        forecast_refresh(d, h->job->name);
     events_record(d->events, h->job->name,
                   json_pack("{s:s, s:I, s:s}", "event", "rehearsal", "rehearsal",
                             (json_int_t)h->id, "state", state));

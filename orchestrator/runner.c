@@ -79,7 +79,7 @@ static bool run_step(struct run *run)
 {
     _cleanup_error_ struct error *err = NULL, *journal_err = NULL;
     struct job *job = run->job;
-    enum job_state next;
+    enum job_state from = job->state, next;
     bool failed;
     int r;
 
@@ -98,6 +98,8 @@ static bool run_step(struct run *run)
                   error_text(journal_err));
         return false;
     }
+    if (from == JOB_SYNCING || !(job_states[next].flags & STATE_ACTIVE))
+        forecast_refresh(run->daemon, job->name);
     return true;
 }
 

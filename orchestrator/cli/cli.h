@@ -11,6 +11,7 @@
 extern const struct cli_verb verb_source_add, verb_source_list, verb_source_remove, verb_vm_list;
 extern const struct cli_verb verb_migrate, verb_sync, verb_cutover, verb_cancel, verb_remove;
 extern const struct cli_verb verb_status, verb_rehearse, verb_report, verb_diff;
+extern const struct cli_verb verb_forecast;
 extern const struct cli_verb verb_mount, verb_engine;
 
 /* For the completion of the shell, not for people: see complete.c. */

@@ -16,6 +16,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_status,
     &verb_cutover,
     &verb_rehearse,
+    &verb_forecast,
     &verb_report,
     &verb_diff,
     &verb_cancel,

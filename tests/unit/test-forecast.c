@@ -171,6 +171,20 @@ static void what_is_not_done_takes_nothing(void **state)
     assert_range(f.start, 0, 0, 0);
 }
 
+static void gaps_between_passes_are_no_intervals(void **state)
+{
+    /* Between the first and the second row lie passes that are not there. */
+    struct forecast f = make(
+        "[{\"kind\":\"initial\",\"generation\":0,\"started_ns\":0,\"snapshot\":\"a\","
+        "\"seconds\":100.0,\"result\":[{\"bytes\":1000000000}]},"
+        "{\"kind\":\"delta\",\"generation\":8,\"started_ns\":900000000000,\"since\":\"y\","
+        "\"snapshot\":\"z\",\"seconds\":10.0,\"result\":[{\"bytes\":100000000}]}]",
+        "[]", "[]", "{}", 900);
+
+    assert_true(f.dirty_bytes_s < 0 && f.delta.expected < 0);
+    assert_true(f.rate_bytes_s == 10 * MB);
+}
+
 static void instant_does_not_grow(void **state)
 {
     struct forecast f = make("[" PASSES "]", "[]", "[]", "{\"instant\":true}", 9000);
@@ -266,6 +280,7 @@ int main(void)
         cmocka_unit_test(a_try_that_went_back_tells_what_it_came_to),
         cmocka_unit_test(rehearsals_stand_in),
         cmocka_unit_test(what_is_not_done_takes_nothing),
+        cmocka_unit_test(gaps_between_passes_are_no_intervals),
         cmocka_unit_test(instant_does_not_grow),
         cmocka_unit_test(comparing_everything_takes_as_long_again),
         cmocka_unit_test(clock_that_was_set_does_no_harm),

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests about forecasts and limits. */
+#include "orchestrator/api-handlers.h"
+
+#include "orchestrator/fields.h"
+
+int get_forecast(struct daemon *d, const struct api_request *request, const json_t *body,
+                 const char *name, struct api_answer *answer, struct error **err)
+{
+    struct forecast f;
+    int r = forecast_update(d, name, &f, err);
+
+    if (r < 0)
+        return r;
+    answer->body = forecast_json(&f);
+    json_object_set_new(answer->body, "name", json_string(name));
+    return 0;
+}
