@@ -46,7 +46,7 @@ FOREIGN = {
     "microhttpd.h": ["orchestrator/httpd.c"],
     "curl/*": ["orchestrator/cli/client.c", "orchestrator/source/http.c", "nbdplugin/*"],
     "libxml/*": ["orchestrator/source/libvirt*", "orchestrator/node/domainxml.c", "morph/*"],
-    "yaml.h": ["orchestrator/plan.c", "morph/netplan.c"],
+    "yaml.h": ["orchestrator/plan-yaml.c", "morph/netplan.c"],
     "fuse*.h": ["fusefs/*", "bench/nullfs.c"],
     "cmocka.h": ["tests/*"],
 }
