@@ -40,8 +40,7 @@ int name_check(const char *what, const char *name, struct error **err)
     return 0;
 }
 
-/* The name of a VM made to fit name_check. */
-static char *name_from_vm(const char *vm)
+char *name_from_vm(const char *vm)
 {
     char *name = str_dup(vm);
 

@@ -11,6 +11,9 @@
  * `what` is "source" or "migration". */
 int name_check(const char *what, const char *name, struct error **err);
 
+/* The name of a VM made to fit name_check; the caller frees. */
+char *name_from_vm(const char *vm);
+
 /*
  * Checks the body of POST /v1/migrations and completes it with the defaults:
  *   {source, vm, name, pool, networks: {SRC: DST}, shutdown_policy: "wait"|"force"|"fail",
