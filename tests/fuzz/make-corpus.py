@@ -20,6 +20,24 @@ import hivefile
 CORPUS = Path(__file__).parent / "corpus"
 PAGE = 4096
 
+PLANS = {
+    "small": "plan: p\nsource: s\nnetworks: {lan: lan}\nvms: [{name: web1}]\n",
+    "all": "plan: p\nsource: s\nnetworks: {lan: none}\nvms:\n- match: '*'\n  except: web2\n",
+    "where": "plan: p\nsource: s\nnetworks: {lan: x}\nvms:\n"
+             "- where: {state: off, vcpus: ['>= 1', '< 8'], memory_bytes: '<= 2G', os: 'deb*'}\n",
+    "order": "plan: p\nsource: s\nnetworks: {lan: x}\ngroups: {g: {priority: 1}}\nvms:\n"
+             "- {name: web1, group: g, after: db 1}\n- {name: db 1, target_name: d}\n",
+    "circle": "plan: p\nsource: s\nnetworks: {lan: x}\nvms:\n- {name: web1, after: web2}\n"
+              "- {name: web2, after: web1}\n",
+    "alias": "plan: p\nsource: s\ndefaults: &d {priority: 1}\ngroups: {a: *d, b: *d}\n"
+             "networks: {lan: x}\nvms:\n- {match: [web1, 'd*'], group: a}\n",
+    "bomb": "a: &a [x,x,x,x]\nb: &b [*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b]\nd: [*c,*c,*c,*c]\n",
+    "quotes": "plan: \"\\x70\"\nsource: 's'\nvms: |\n  x\n--- >\n y\n",
+    "storage": "plan: p\nsource: s\nnetworks: {lan: x}\nstorage: {/a: /b, /a/b: /c, vda: /d}\n"
+               "vms: [{match: '*', storage: {sda: /e}, windows: ['mon-fri 22:00-05:00'],\n"
+               " cutover: 2026-12-01T22:00:00Z, sync_interval: 'cron: 0 4 * * *'}]\n",
+}
+
 CALENDAR = {
     "window": "mon-fri 22:00-05:00", "days": "fri-mon,wed 1:05-24:00 UTC", "each": "02:00-02:30",
     "cron": "5/20 1-4,7 * jan,3-may mon-fri UTC", "leap": "0 0 29 2 *", "date":
@@ -238,6 +256,8 @@ def main():
     put("limits", "good", LIMITS.encode())
     for name, text in CALENDAR.items():
         put("calendar", name, text.encode())
+    for name, text in PLANS.items():
+        put("plan", name, text.encode())
     put("limits", "foreign", LIMITS.replace("sdb", "sdc").encode())
     put("limits", "huge", LIMITS.replace("1000000", "9223372036854775807").encode())
     put("limits", "negative", LIMITS.replace("1000000", "-1").encode())
