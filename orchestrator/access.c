@@ -156,6 +156,11 @@ enum access_role access_needed(const char *method)
 
 int access_check(const struct access_peer *peer, const char *method, struct error **err)
 {
+    if (peer && peer->uid < 0 && peer->role < access_needed(method))
+        return error_set(err, EACCES, "%s may not %s here: that needs the role %s in slipwayd's "
+                         "--tls-roles", peer->name,
+                         access_needed(method) == ACCESS_READ ? "look" : "change anything",
+                         access_needed(method) == ACCESS_READ ? "read" : "write");
     if (!peer || peer->role == ACCESS_NONE)
         return error_set(err, EACCES, "%s may not use slipwayd: it is for root, for members of its "
                          "group (slipway, or --group of slipwayd), and to look for members of its "

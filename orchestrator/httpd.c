@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "orchestrator/access.h"
 #include "orchestrator/api.h"
+#include "orchestrator/remote.h"
 
 #define READING_SUFFIX ".ro"
 #define CONNECTIONS_MAX 64
@@ -27,10 +28,20 @@ struct listener {
     enum access_role limit; /* nobody may do more here */
 };
 
+/* A connection that was handed over and that the server has not begun with. */
+struct arrival {
+    struct arrival *next;
+    int fd;
+    struct access_peer peer;
+};
+
 struct httpd {
     struct daemon *daemon;
     struct access_policy policy;
-    struct listener main, reading;
+    struct listener main, reading, handed;
+    struct remote *remote; /* NULL: not in use */
+    pthread_mutex_t lock;  /* guards what follows */
+    struct arrival *arrivals;
 };
 
 struct upload {
@@ -132,6 +143,43 @@ static enum MHD_Result take_upload(struct upload *u, const char *data, size_t *s
     return MHD_YES;
 }
 
+/* Takes the arrival with this descriptor out of the list; false: there is none. */
+static bool arrival_take(struct httpd *h, int fd, struct access_peer *ret_peer)
+{
+    LOCK_FOR_SCOPE(&h->lock);
+    for (struct arrival **p = &h->arrivals; *p; p = &(*p)->next) {
+        struct arrival *a = *p;
+
+        if (a->fd != fd)
+            continue;
+        *ret_peer = a->peer;
+        *p = a->next;
+        free(a);
+        return true;
+    }
+    return false;
+}
+
+/* Hands one end of a socket pair to the server. */
+static int take_connection(void *context, int fd, const struct access_peer *peer)
+{
+    const struct sockaddr_un nowhere = {.sun_family = AF_UNIX};
+    struct arrival *a = mem_new(1, sizeof(*a));
+    struct httpd *h = context;
+    struct access_peer unused;
+
+    *a = (struct arrival){.fd = fd, .peer = *peer};
+    pthread_mutex_lock(&h->lock);
+    a->next = h->arrivals;
+    h->arrivals = a;
+    pthread_mutex_unlock(&h->lock);
+    if (MHD_add_connection(h->handed.mhd, fd, (const struct sockaddr *)&nowhere,
+                           sizeof(nowhere)) == MHD_YES)
+        return 0;
+    arrival_take(h, fd, &unused);
+    return -EIO;
+}
+
 /* Who is at the other end, asked for once per connection. */
 static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
                           enum MHD_ConnectionNotificationCode what)
@@ -147,7 +195,10 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
     }
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     *socket_context = peer = mem_new(1, sizeof(*peer));
-    access_peer_of_socket(&l->httpd->policy, info ? info->connect_fd : -1, l->limit, peer);
+    if (l != &l->httpd->handed)
+        access_peer_of_socket(&l->httpd->policy, info ? info->connect_fd : -1, l->limit, peer);
+    else if (!info || !arrival_take(l->httpd, info->connect_fd, peer))
+        *peer = (struct access_peer){.role = ACCESS_NONE, .uid = -1};
 }
 
 static struct access_peer *peer_of(struct MHD_Connection *connection, const char *method)
@@ -252,11 +303,27 @@ static int listen_on(const char *path, const struct access_group *group, int *re
 
 static void listener_stop(struct listener *l)
 {
-    if (l->mhd) {
+    if (l->mhd && l->path)
         unlink(l->path);
+    if (l->mhd)
         MHD_stop_daemon(l->mhd);
-    }
     free(l->path);
+}
+
+/* fd -1: only for connections that are handed over.  poll(), not select(): with many migrations
+ * there are more than FD_SETSIZE descriptors. */
+static struct MHD_Daemon *server_start(struct listener *l, int fd)
+{
+    const unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
+                           MHD_USE_POLL |
+                           (fd < 0 ? (unsigned)MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC : 0);
+
+    return MHD_start_daemon(flags, 0, NULL, NULL, on_request, l, MHD_OPTION_NOTIFY_COMPLETED,
+                            on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
+                            MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
+                            MHD_OPTION_CONNECTION_TIMEOUT, 60u,
+                            fd < 0 ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, fd,
+                            MHD_OPTION_END);
 }
 
 /* Takes path. */
@@ -269,16 +336,20 @@ static int listener_start(struct httpd *h, struct listener *l, char *path,
     *l = (struct listener){.httpd = h, .path = path, .limit = limit};
     if (r < 0)
         return r;
-    l->mhd = MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD, 0,
-                              NULL, NULL, on_request, l, MHD_OPTION_LISTEN_SOCKET, fd,
-                              MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-                              MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
-                              MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
-                              MHD_OPTION_CONNECTION_TIMEOUT, 60u, MHD_OPTION_END);
+    l->mhd = server_start(l, fd);
     if (l->mhd)
         return 0;
     close(fd);
     return error_set(err, EIO, "cannot serve HTTP on %s", path);
+}
+
+static int handed_start(struct httpd *h, struct error **err)
+{
+    h->handed = (struct listener){.httpd = h, .limit = ACCESS_WRITE};
+    h->handed.mhd = server_start(&h->handed, -1);
+    if (!h->handed.mhd)
+        return error_set(err, EIO, "cannot serve HTTP to others");
+    return remote_start(h->daemon->options, take_connection, h, &h->remote, err);
 }
 
 int httpd_start(struct daemon *daemon, struct httpd **ret_httpd, struct error **err)
@@ -288,12 +359,15 @@ int httpd_start(struct daemon *daemon, struct httpd **ret_httpd, struct error **
     int r = access_policy_load(&h->policy, o->group, o->read_group, err);
 
     h->daemon = daemon;
+    pthread_mutex_init(&h->lock, NULL);
     if (r == 0)
         r = listener_start(h, &h->main, str_dup(o->socket_path), &h->policy.write, ACCESS_WRITE,
                            err);
     if (r == 0 && h->policy.read.known)
         r = listener_start(h, &h->reading, str_format("%s" READING_SUFFIX, o->socket_path),
                            &h->policy.read, ACCESS_READ, err);
+    if (r == 0 && o->listen)
+        r = handed_start(h, err);
     if (r < 0)
         httpd_stop(h);
     else
@@ -305,7 +379,10 @@ void httpd_stop(struct httpd *h)
 {
     if (!h)
         return;
+    remote_stop(h->remote);
     listener_stop(&h->main);
     listener_stop(&h->reading);
+    listener_stop(&h->handed);
+    pthread_mutex_destroy(&h->lock);
     free(h);
 }

@@ -23,6 +23,13 @@ static const char help[] =
     "  --socket PATH      where to listen (default /run/slipway/slipwayd.sock)\n"
     "  --group GROUP      who may do everything, beside root (default slipway where it exists)\n"
     "  --read-group GROUP who may look, on PATH.ro (default slipway-read where it exists)\n"
+    "  --listen ADDRESS:PORT\n"
+    "                     also listen with TLS; certificates on both sides\n"
+    "  --tls-cert FILE    slipwayd's certificate\n"
+    "  --tls-key FILE     its key\n"
+    "  --tls-ca FILE      whose certificates are let in\n"
+    "  --tls-crl FILE     which of them are revoked\n"
+    "  --tls-roles FILE   lines 'NAME read|write': what a certificate's name may do\n"
     "  --node URI         libvirt URI of the node (default: qemu:///system where a libvirtd\n"
     "                     answers, otherwise libvirt's embedded driver under DIR/node)\n"
     "  --pool DIR         where targets are made unless told otherwise\n"
@@ -35,7 +42,8 @@ static const char help[] =
     "  --help             print this and exit\n";
 
 enum option_key {
-    KEY_STATE = 256, KEY_SOCKET, KEY_GROUP, KEY_READ_GROUP, KEY_NODE, KEY_POOL, KEY_MAX_SYNCS,
+    KEY_STATE = 256, KEY_SOCKET, KEY_GROUP, KEY_READ_GROUP, KEY_LISTEN, KEY_TLS_CERT,
+    KEY_TLS_KEY, KEY_TLS_CA, KEY_TLS_CRL, KEY_TLS_ROLES, KEY_NODE, KEY_POOL, KEY_MAX_SYNCS,
     KEY_LOG_LEVEL, KEY_DUMP_STATES, KEY_DUMP_ROUTES, KEY_VERSION, KEY_HELP
 };
 
@@ -44,6 +52,12 @@ static const struct option long_options[] = {
     {"socket", required_argument, NULL, KEY_SOCKET},
     {"group", required_argument, NULL, KEY_GROUP},
     {"read-group", required_argument, NULL, KEY_READ_GROUP},
+    {"listen", required_argument, NULL, KEY_LISTEN},
+    {"tls-cert", required_argument, NULL, KEY_TLS_CERT},
+    {"tls-key", required_argument, NULL, KEY_TLS_KEY},
+    {"tls-ca", required_argument, NULL, KEY_TLS_CA},
+    {"tls-crl", required_argument, NULL, KEY_TLS_CRL},
+    {"tls-roles", required_argument, NULL, KEY_TLS_ROLES},
     {"node", required_argument, NULL, KEY_NODE},
     {"pool", required_argument, NULL, KEY_POOL},
     {"max-syncs", required_argument, NULL, KEY_MAX_SYNCS},
@@ -84,20 +98,45 @@ static const char *absolute(struct options *o, unsigned slot, const char *path)
     return o->buffers[slot];
 }
 
+/* Options that are taken as they are: where to, or NULL. */
+static const char **option_text(struct options *o, int key)
+{
+    switch (key) {
+    case KEY_GROUP:
+        return &o->group;
+    case KEY_READ_GROUP:
+        return &o->read_group;
+    case KEY_LISTEN:
+        return &o->listen;
+    case KEY_TLS_CERT:
+        return &o->tls_cert;
+    case KEY_TLS_KEY:
+        return &o->tls_key;
+    case KEY_TLS_CA:
+        return &o->tls_ca;
+    case KEY_TLS_CRL:
+        return &o->tls_crl;
+    case KEY_TLS_ROLES:
+        return &o->tls_roles;
+    default:
+        return NULL;
+    }
+}
+
 static int option_take(struct options *o, int key)
 {
+    const char **text = option_text(o, key);
+
+    if (text) {
+        *text = optarg;
+        return -1;
+    }
     switch (key) {
     case KEY_STATE:
         o->state_dir = absolute(o, 1, optarg);
         return -1;
     case KEY_SOCKET:
         o->socket_path = absolute(o, 2, optarg);
-        return -1;
-    case KEY_GROUP:
-        o->group = optarg;
-        return -1;
-    case KEY_READ_GROUP:
-        o->read_group = optarg;
         return -1;
     case KEY_NODE:
         o->node_uri = optarg;

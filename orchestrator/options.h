@@ -8,6 +8,8 @@ struct options {
     const char *state_dir;
     const char *socket_path;
     const char *group, *read_group; /* NULL: see access_policy_load() */
+    const char *listen; /* ADDRESS:PORT; NULL: no TCP */
+    const char *tls_cert, *tls_key, *tls_ca, *tls_crl, *tls_roles;
     const char *node_uri; /* NULL: chosen by node_open() */
     const char *pool;
     const char *morph; /* path of slipway-morph */

@@ -31,7 +31,7 @@ FOREIGN = {
     "libnbd.h": ["engine/nbdlink.c", "engine/reader-nbd.c", "engine/writer-nbd.c", "fusefs/*",
                  "nbdplugin/reader-*", "bench/*", "tests/*"],
     "xxhash.h": ["engine/digest.c"],
-    "openssl/*": ["engine/attest.c", "morph/sha256.c"],
+    "openssl/*": ["engine/attest.c", "morph/sha256.c", "orchestrator/seal.c", "orchestrator/tls.c"],
     "nbdkit-*.h": ["nbdplugin/*"],
     "libvirt/*": ["orchestrator/source/libvirt*", "orchestrator/node/*"],
     "guestfs.h": ["morph/guest-inside.h"],
