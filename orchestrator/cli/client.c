@@ -5,8 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/align.h"
 #include "base/str.h"
 
+#define REMOTE "https://"
 #define ANSWER_MAX ((size_t)64 << 20)
 
 struct answer {
@@ -16,7 +18,20 @@ struct answer {
     client_event_fn *fn;
     void *context;
     int ended; /* what fn returned */
+    char why[CURL_ERROR_SIZE]; /* what curl says about a failure */
 };
+
+static struct client_identity identity;
+
+void client_identify(const struct client_identity *given)
+{
+    identity = *given;
+}
+
+static bool is_remote(const char *socket)
+{
+    return str_starts(socket, REMOTE);
+}
 
 static void answer_done(struct answer *a)
 {
@@ -86,8 +101,59 @@ static int not_running(const char *socket, struct error **err)
                      "'slipwayd' as root), or name its socket with --socket", socket);
 }
 
-static int curl_failed(CURLcode code, const char *socket, struct error **err)
+/* The alerts of RFC 8446, 6.2, as OpenSSL words them: what slipwayd thinks of our certificate. */
+static int refused_by_tls(const char *server, const char *why, struct error **err)
 {
+    static const struct {
+        const char *alert, *meaning;
+    } meanings[] = {
+        {"certificate required", "it wants a certificate: name yours with --cert and --key"},
+        {"handshake failure", "it wants a certificate: name yours with --cert and --key"},
+        {"unknown ca", "it does not know who issued our certificate"},
+        {"certificate expired", "our certificate has expired"},
+        {"certificate revoked", "our certificate is revoked"},
+        {"bad certificate", "it does not like our certificate"},
+        {"unsupported certificate", "our certificate is not one for clients"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(meanings); i++)
+        if (strstr(why, meanings[i].alert))
+            return error_set(err, EACCES, "slipwayd on %s does not let us in: %s (%s)", server,
+                             meanings[i].meaning, why);
+    return error_set(err, EPROTO, "no TLS came about with slipwayd on %s: %s", server, why);
+}
+
+static int remote_failed(CURLcode code, const char *server, const char *why, struct error **err)
+{
+    if (!*why)
+        why = curl_easy_strerror(code);
+    switch (code) {
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return error_set(err, ECONNREFUSED, "slipwayd does not answer on %s: %s", server, why);
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+        return error_set(err, EACCES, "%s cannot be trusted to be slipwayd: %s; --ca names the CA "
+                         "of its certificate", server, why);
+    case CURLE_SSL_CERTPROBLEM:
+        return error_set(err, EINVAL, "our certificate or its key cannot be used: %s", why);
+    case CURLE_SSL_CONNECT_ERROR:
+        return refused_by_tls(server, why, err);
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR: /* with TLS 1.3 our certificate is judged behind the handshake */
+        if (strstr(why, "alert"))
+            return refused_by_tls(server, why, err);
+        return error_set(err, ECONNRESET, "the connection to slipwayd on %s broke: %s; what it was "
+                         "doing goes on", server, why);
+    default:
+        return error_set(err, EIO, "cannot talk to slipwayd on %s: %s", server, why);
+    }
+}
+
+static int curl_failed(CURLcode code, const char *socket, const char *why, struct error **err)
+{
+    if (is_remote(socket))
+        return remote_failed(code, socket, why, err);
     switch (code) {
     case CURLE_COULDNT_CONNECT:
         return not_running(socket, err);
@@ -115,17 +181,35 @@ static int refused(long status, const json_t *answer, struct error **err)
     return error_set(err, code > 0 ? code : EIO, "%s", message);
 }
 
+/* Only the CA that was named is trusted then, not those of the system besides. */
+static void request_identify(CURL *curl)
+{
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
+    curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(curl, CURLOPT_SSLCERT, identity.cert);
+    curl_easy_setopt(curl, CURLOPT_SSLKEY, identity.key);
+    if (!identity.ca)
+        return;
+    curl_easy_setopt(curl, CURLOPT_CAINFO, identity.ca);
+    curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+}
+
 static CURL *request_new(const char *socket, const char *path, struct answer *answer,
                          size_t (*take)(char *, size_t, size_t, void *))
 {
     CURL *curl = curl_easy_init();
-    _cleanup_free_ char *url = str_format("http://slipwayd%s", path);
+    bool remote = is_remote(socket);
+    _cleanup_free_ char *url = str_format("%s%s", remote ? socket : "http://slipwayd", path);
     _cleanup_free_ char *usable = socket_for_us(socket);
 
     if (!curl)
         return NULL;
-    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, usable);
+    if (remote)
+        request_identify(curl);
+    else
+        curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, usable);
     curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, answer->why);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
@@ -141,7 +225,7 @@ static int finish(CURL *curl, CURLcode code, const char *socket, struct answer *
     int r = 0;
 
     if (code != CURLE_OK)
-        return curl_failed(code, socket, err);
+        return curl_failed(code, socket, answer->why, err);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     if (answer->length)
         json = json_loadb(answer->text, answer->length, 0, NULL);

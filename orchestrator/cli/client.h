@@ -7,6 +7,16 @@
 #include <stdbool.h>
 #include "base/error.h"
 
+/*
+ * In the place of a socket's path there may be "https://HOST:PORT" everywhere below.  Then our
+ * certificate, its key and the CA whose certificate slipwayd must show (NULL: those the system
+ * trusts) are the files named here; strings must stay valid.
+ */
+struct client_identity {
+    const char *cert, *key, *ca;
+};
+void client_identify(const struct client_identity *identity);
+
 /* One request.  body may be NULL (not consumed); *ret_answer (may be NULL) is a new reference,
  * NULL for an empty answer.  Errors of slipwayd come back with its code and sentence; when it does
  * not run, ECONNREFUSED and a sentence that says how to start it; when its socket is not for us,

@@ -37,16 +37,44 @@ int cli_fail(const char *verb, struct error *err, bool json)
     return error_exit_code(code);
 }
 
+static struct client_identity identity;
+
+/* An environment variable that is not empty, or the fallback. */
+static const char *environment(const char *name, const char *fallback)
+{
+    const char *value = getenv(name);
+
+    return value && *value ? value : fallback;
+}
+
 /* The rest of the command line may be wrong; how to tell that must be known before. */
 static void common_init(struct cli_common *common, const char *verb, int argc, char **argv)
 {
-    const char *socket = getenv("SLIPWAY_SOCKET");
+    const char *socket = environment("SLIPWAY_SOCKET", SOCKET_DEFAULT);
 
-    *common = (struct cli_common){.verb = verb,
-                                  .socket = socket && *socket ? socket : SOCKET_DEFAULT};
+    *common = (struct cli_common){.verb = verb, .socket = environment("SLIPWAY_SERVER", socket)};
+    identity = (struct client_identity){.cert = environment("SLIPWAY_CERT", NULL),
+                                        .key = environment("SLIPWAY_KEY", NULL),
+                                        .ca = environment("SLIPWAY_CA", NULL)};
+    client_identify(&identity);
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (strcmp(argv[i], "--json") == 0)
             common->json = true;
+}
+
+static int take_server(struct cli_common *common)
+{
+    common->socket = optarg;
+    if (str_starts(optarg, "https://"))
+        return -1;
+    return common_usage(common, "--server wants https://HOST:PORT, not '%s'", optarg);
+}
+
+static int take_identity(const char **which)
+{
+    *which = optarg;
+    client_identify(&identity);
+    return -1;
 }
 
 static int take_common(struct cli_common *common, const struct cli_verb *verb, int key)
@@ -55,6 +83,14 @@ static int take_common(struct cli_common *common, const struct cli_verb *verb, i
     case KEY_SOCKET:
         common->socket = optarg;
         return -1;
+    case KEY_SERVER:
+        return take_server(common);
+    case KEY_CERT:
+        return take_identity(&identity.cert);
+    case KEY_KEY:
+        return take_identity(&identity.key);
+    case KEY_CA:
+        return take_identity(&identity.ca);
     case KEY_JSON:
         common->json = true;
         return -1;

@@ -12,7 +12,7 @@
 
 struct cli_common {
     const char *verb;   /* for messages: "source add" */
-    const char *socket;
+    const char *socket; /* a path, or https://HOST:PORT, see client.h */
     bool json;
     bool follow; /* wait until the job comes to rest */
     bool detach; /* never wait */
@@ -21,6 +21,10 @@ struct cli_common {
 /* Keys of the long options every verb takes; a verb's own keys begin at KEY_OWN. */
 enum common_key {
     KEY_SOCKET = 256,
+    KEY_SERVER,
+    KEY_CERT,
+    KEY_KEY,
+    KEY_CA,
     KEY_JSON,
     KEY_HELP,
     KEY_VERSION,

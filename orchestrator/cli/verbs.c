@@ -29,6 +29,11 @@ const struct cli_verb *const cli_verbs[] = {
 const struct cli_option cli_common_options[] = {
     {"socket", "PATH", KEY_SOCKET,
      "slipwayd's socket (default " SOCKET_DEFAULT ", or\n$SLIPWAY_SOCKET)", "@file", 0},
+    {"server", "https://HOST:PORT", KEY_SERVER,
+     "slipwayd on another machine ($SLIPWAY_SERVER)", NULL, 0},
+    {"cert", "FILE", KEY_CERT, "our certificate for it ($SLIPWAY_CERT)", "@file", 0},
+    {"key", "FILE", KEY_KEY, "the key of our certificate ($SLIPWAY_KEY)", "@file", 0},
+    {"ca", "FILE", KEY_CA, "the CA of slipwayd's certificate ($SLIPWAY_CA)", "@file", 0},
     {"json", NULL, KEY_JSON, "answers and errors as JSON on standard output", NULL, 0},
     {"help", NULL, KEY_HELP, "print this and exit", NULL, 0},
     {"version", NULL, KEY_VERSION, "print the version and exit", NULL, 0},
