@@ -7,10 +7,11 @@ nothing has changed."""
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 
-from case import check, work
+from case import check, source, work
 from fakes import Platform, daemon_program
 
 p = Platform(work / "p")
@@ -131,10 +132,20 @@ p.stop()
 with sqlite3.connect(p.state / "journal.db") as db:
     db.execute("pragma user_version=99")
 daemon_refuses(9, "newer slipwayd", "version 99")
-with sqlite3.connect(p.state / "journal.db") as db:  # as the first version wrote it
-    db.execute("drop table rehearsals")
-    db.execute("pragma user_version=1")
+# As the first version wrote it: the first step of the schema, and what fits into that.
+code = (source / "orchestrator/journal.c").read_text()
+steps = re.search(r"schema\[\] = \{(.*?),\n\n", code, re.S)
+with sqlite3.connect(p.state / "old.db") as db:
+    db.executescript("".join(re.findall(r'"(.*)"', steps[1])) + "pragma user_version=1")
+    db.execute(f"attach '{p.state}/journal.db' as new")
+    for table, in db.execute("select name from main.sqlite_master where type='table' and name "
+                             "not like 'sqlite%'").fetchall():
+        columns = ", ".join(row[1] for row in db.execute(f"pragma main.table_info({table})"))
+        db.execute(f"insert into main.{table}({columns}) select {columns} from new.{table}")
 db.close()
+for suffix in ("-wal", "-shm"):
+    (p.state / f"journal.db{suffix}").unlink(missing_ok=True)
+os.replace(p.state / "old.db", p.state / "journal.db")
 p.start()
 check(p.job()["state"] == "mirrored", "with an older version all is as it was")
 check(p.api("GET", "/v1/migrations/web/rehearsals") == {"rehearsals": []}, "what is new is there")
