@@ -168,6 +168,7 @@ int access_check(const struct access_peer *peer, const char *method, struct erro
                          peer ? peer->name : "whoever asks");
     if (peer->role < access_needed(method))
         return error_set(err, EACCES, "%s may only look here: changes (%s) are for root and "
-                         "members of slipwayd's group, on slipwayd's socket itself", peer->name, method);
+                         "members of slipwayd's group, on slipwayd's socket itself", peer->name,
+                         method);
     return 0;
 }

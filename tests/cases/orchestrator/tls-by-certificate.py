@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # suite: quick
 # timeout: 120
-"""Over TCP: who shows a certificate of slipwayd's CA gets in and may do what its name may; no other,
-expired, revoked or wrong certificate does, and the sentence says why.  All the API works, also the
+"""Over TCP: who shows a certificate of slipwayd's CA gets in and may do what its name may; no
+other, expired, revoked or wrong one does, and the sentence says why.  All the API works, also the
 stream of events and long answers; files that change count at once."""
 
 import http.client
