@@ -12,3 +12,9 @@ typedef int handler_fn(struct daemon *d, const struct api_request *request, cons
 
 /* api-govern.c */
 handler_fn get_forecast;
+
+/* api-status.c */
+handler_fn get_status;
+
+/* All migrations, oldest first; new reference. */
+json_t *migrations_json_locked(const struct daemon *d);

@@ -22,10 +22,15 @@ static int get_sources(struct daemon *d, const struct api_request *request, cons
                        const char *name, struct api_answer *answer, struct error **err)
 {
     json_t *sources;
-    int r = sources_list(d, &sources, err);
+    int r;
 
-    if (r == 0)
+    events_begin(d->events);
+    r = sources_list(d, &sources, err);
+    if (r == 0) {
         answer->body = json_pack("{s:o}", "sources", sources);
+        events_stamp(d->events, answer->body);
+    }
+    events_end(d->events);
     return r;
 }
 
@@ -55,12 +60,9 @@ static int get_vms(struct daemon *d, const struct api_request *request, const js
 static int get_migrations(struct daemon *d, const struct api_request *request, const json_t *body,
                           const char *name, struct api_answer *answer, struct error **err)
 {
-    json_t *list = json_array();
-
     LOCK_FOR_SCOPE(&d->lock);
-    for (const struct job *job = d->jobs; job; job = job->next)
-        json_array_insert_new(list, 0, job_json_locked(d, job));
-    answer->body = json_pack("{s:o}", "migrations", list);
+    answer->body = json_pack("{s:o}", "migrations", migrations_json_locked(d));
+    events_stamp(d->events, answer->body);
     return 0;
 }
 
@@ -142,22 +144,12 @@ static int get_report(struct daemon *d, const struct api_request *request, const
 static int get_events(struct daemon *d, const struct api_request *request, const json_t *body,
                       const char *name, struct api_answer *answer, struct error **err)
 {
-    int64_t since = -1;
-    char *end;
-
-    if (request->since) {
-        since = strtoll(request->since, &end, 10);
-        if (end == request->since || *end || since < 0)
-            return error_set(err, EINVAL, "since must be the number of an event, not '%s'",
-                             request->since);
-    }
     if (name) {
         LOCK_FOR_SCOPE(&d->lock);
         if (!job_find_locked(d, name))
             return error_set(err, ENOENT, "there is no migration named '%s'", name);
     }
-    answer->stream = event_stream_open(d->events, name, since);
-    return 0;
+    return event_stream_open(d->events, name, request->since, &answer->stream, err);
 }
 
 enum body_use { BODY_NONE, BODY_ALLOWED, BODY_WANTED };
@@ -172,6 +164,7 @@ static const struct route {
     handler_fn *handler;
 } routes[] = {
     {"GET", "/v1/version", 200, BODY_NONE, get_version},
+    {"GET", "/v1/status", 200, BODY_NONE, get_status},
     {"GET", "/v1/sources", 200, BODY_NONE, get_sources},
     {"POST", "/v1/sources", 201, BODY_WANTED, post_sources},
     {"DELETE", "/v1/sources/{name}", 204, BODY_NONE, delete_source},

@@ -51,6 +51,7 @@ struct job {
     struct progress_state progress;
     struct forecast forecast; /* as it was at ... */
     int64_t forecast_mono_ns; /* ... this time; 0: there is none */
+    json_t *shown; /* what the listeners were told of it; NULL: nothing yet */
     struct rehearsal *rehearsal; /* the last one; NULL: none since slipwayd began to know */
 };
 
@@ -102,6 +103,11 @@ void jobs_free(struct daemon *d);
 
 /* The migration as the API shows it; new references. */
 json_t *job_json_locked(const struct daemon *d, const struct job *job);
+
+/* Tells the listeners what has become different about a migration since this was last called;
+ * whoever changes what job_json_locked() shows calls it before giving the lock back (progress
+ * has events of its own). */
+void job_tell_locked(struct daemon *d, struct job *job); /* jobnews.c */
 
 /* Paths of a job; the caller frees. */
 char *job_store(const struct daemon *d, const struct job *job);

@@ -53,6 +53,7 @@ void job_free(struct job *job)
     json_decref(job->params);
     json_decref(job->description);
     json_decref(job->facts);
+    json_decref(job->shown);
     rehearsal_free(job->rehearsal);
     free(job);
 }
@@ -125,9 +126,12 @@ int job_transition(struct daemon *d, struct job *job, enum job_state to, const s
     row = job_row(job, to, failed_state, facts, code, text);
     event = state_event(from, to, why ? text : NULL);
     job_trace("before-journal", detail);
+    events_begin(d->events);
     r = journal_put_migration(d->journal, row, from, event, &seq, err);
-    if (r < 0)
+    if (r < 0) {
+        events_end(d->events);
         return r;
+    }
     job_trace("after-journal", detail);
     if (why)
         log_warning("%s: %s -> %s: %s", job->name, from, job_state_name(to), error_text(why));
@@ -142,9 +146,11 @@ int job_transition(struct daemon *d, struct job *job, enum job_state to, const s
     old_facts = job->facts;
     job->facts = steal_ptr(facts);
     memset(&job->progress, 0, sizeof(job->progress));
-    pthread_mutex_unlock(&d->lock);
-    json_decref(old_facts);
     events_publish(d->events, job->name, seq, steal_ptr(event));
+    job_tell_locked(d, job);
+    pthread_mutex_unlock(&d->lock);
+    events_end(d->events);
+    json_decref(old_facts);
     return 0;
 }
 
@@ -155,8 +161,10 @@ int job_add(struct daemon *d, struct job *job, struct error **err)
     int64_t seq = 0;
     int r;
 
+    events_begin(d->events);
     r = journal_put_migration(d->journal, row, NULL, event, &seq, err);
     if (r < 0) {
+        events_end(d->events);
         json_decref(event);
         if (r == -EEXIST)
             error_prefix(err, "migration %s", job->name);
@@ -167,8 +175,10 @@ int job_add(struct daemon *d, struct job *job, struct error **err)
     pthread_mutex_lock(&d->lock);
     job->next = d->jobs;
     d->jobs = job;
-    pthread_mutex_unlock(&d->lock);
     events_publish(d->events, job->name, seq, event);
+    job_tell_locked(d, job);
+    pthread_mutex_unlock(&d->lock);
+    events_end(d->events);
     return 0;
 }
 
@@ -191,6 +201,7 @@ int job_set_fact(struct daemon *d, struct job *job, const char *name, json_t *va
     pthread_mutex_lock(&d->lock);
     old = job->facts;
     job->facts = steal_ptr(facts);
+    job_tell_locked(d, job);
     pthread_mutex_unlock(&d->lock);
     json_decref(old);
     job_trace("after-fact", name);

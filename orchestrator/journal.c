@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -457,11 +458,25 @@ int journal_put_migration(struct journal *j, const json_t *row, const char *from
     return r;
 }
 
-int journal_remove_migration(struct journal *j, const char *name, struct error **err)
+int journal_remove_migration(struct journal *j, const char *name, const json_t *event,
+                             int64_t *ret_seq, struct error **err)
 {
-    int r = run(j, NULL, err, "DELETE FROM events WHERE migration=?", "s", name);
+    int r;
 
-    return r < 0 ? r : run(j, NULL, err, "DELETE FROM migrations WHERE name=?", "s", name);
+    LOCK_FOR_SCOPE(&j->lock);
+    r = exec_locked(j, "BEGIN IMMEDIATE", err);
+    if (r < 0)
+        return r;
+    r = run_locked(j, NULL, err, "DELETE FROM events WHERE migration=?", "s", name);
+    if (r == 0)
+        r = run_locked(j, NULL, err, "DELETE FROM migrations WHERE name=?", "s", name);
+    if (r == 0)
+        r = add_event_locked(j, name, event, ret_seq, err);
+    if (r == 0)
+        r = exec_locked(j, "COMMIT", err);
+    if (r < 0)
+        sqlite3_exec(j->db, "ROLLBACK", NULL, NULL, NULL);
+    return r;
 }
 
 int journal_list_transitions(struct journal *j, const char *migration, json_t **ret_rows,
@@ -609,4 +624,20 @@ int journal_list_events(struct journal *j, const char *migration, int64_t after,
 {
     return run(j, ret_rows, err, "SELECT * FROM events WHERE seq > ?1 AND (?2 IS NULL OR "
                "migration = ?2) ORDER BY seq LIMIT ?3", "isi", after, migration, limit);
+}
+
+int journal_newest_event(struct journal *j, int64_t *ret_oldest, int64_t *ret_newest,
+                         struct error **err)
+{
+    _cleanup_json_ json_t *rows = NULL;
+    int64_t newest, kept = strtoll(EVENTS_KEPT, NULL, 10);
+    int r = run(j, &rows, err, "SELECT seq FROM sqlite_sequence WHERE name='events'", "");
+
+    if (r < 0)
+        return r;
+    newest = field_integer(json_array_get(rows, 0), "seq", 0);
+    if (ret_oldest)
+        *ret_oldest = newest > kept ? newest - kept + 1 : 1;
+    *ret_newest = newest;
+    return 0;
 }

@@ -50,8 +50,10 @@ int journal_list_migrations(struct journal *journal, json_t **ret_rows, struct e
 int journal_put_migration(struct journal *journal, const json_t *row, const char *from,
                           const json_t *event, int64_t *ret_seq, struct error **err);
 
-/* Forgets it with its passes, transitions and events. */
-int journal_remove_migration(struct journal *journal, const char *name, struct error **err);
+/* Forgets it with its passes, transitions and events, and notes this last event; *ret_seq its
+ * number. */
+int journal_remove_migration(struct journal *journal, const char *name, const json_t *event,
+                             int64_t *ret_seq, struct error **err);
 
 /* [{from_state, to_state, wall_ns, mono_ns, boot_id}], oldest first. */
 int journal_list_transitions(struct journal *journal, const char *migration, json_t **ret_rows,
@@ -107,3 +109,7 @@ int journal_add_event(struct journal *journal, const char *migration, const json
 /* Those with seq > after, oldest first, at most `limit`; migration NULL: of all. */
 int journal_list_events(struct journal *journal, const char *migration, int64_t after,
                         int64_t limit, json_t **ret_rows, struct error **err);
+
+/* Number of the newest event there ever was (0: none), and of the oldest that is kept. */
+int journal_newest_event(struct journal *journal, int64_t *ret_oldest, int64_t *ret_newest,
+                         struct error **err);

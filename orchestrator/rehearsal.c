@@ -103,6 +103,7 @@ int rehearsal_set_state(struct rehearsal *h, const char *state, struct error **e
         return r;
     pthread_mutex_lock(&d->lock);
     h->state = state;
+    job_tell_locked(d, h->job);
     pthread_mutex_unlock(&d->lock);
     job_trace("rehearsal", state);
     if (ended || strcmp(state, "kept") == 0)
@@ -173,6 +174,7 @@ static void end_thread(struct rehearsal *h)
 
     LOCK_FOR_SCOPE(&d->lock);
     h->active = false;
+    job_tell_locked(d, h->job);
     d->threads--;
     pthread_cond_broadcast(&d->changed);
 }
@@ -332,6 +334,7 @@ int rehearsal_begin(struct daemon *d, const char *name, const json_t *body, json
         job->rehearsal = NULL;
         rehearsal_free(h);
     }
+    job_tell_locked(d, job);
     pthread_mutex_unlock(&d->lock);
     return r < 0 ? r : start_thread(h, false, err);
 }

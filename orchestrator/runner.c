@@ -115,6 +115,7 @@ static void *run_thread(void *context)
     run->job->active = false;
     run->job->cancel = false;
     memset(&run->job->progress, 0, sizeof(run->job->progress));
+    job_tell_locked(d, run->job);
     d->threads--;
     pthread_cond_broadcast(&d->changed);
     pthread_mutex_unlock(&d->lock);
@@ -146,6 +147,7 @@ int runner_start(struct daemon *d, struct job *job, struct error **err)
     pthread_mutex_lock(&d->lock);
     d->threads--;
     job->active = false;
+    job_tell_locked(d, job);
     pthread_mutex_unlock(&d->lock);
     return error_set_errno(err, r, "cannot start a thread for migration %s", job->name);
 }

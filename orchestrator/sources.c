@@ -122,6 +122,8 @@ int sources_add(struct daemon *d, const json_t *body, json_t **ret_source, struc
     if (r < 0)
         return error_prefix(err, "source %s", name);
     *ret_source = source_json(name, uri, password != NULL);
+    events_record(d->events, NULL, json_pack("{s:s, s:O}", "event", "source", "source",
+                                             *ret_source));
     return 0;
 }
 
@@ -153,6 +155,9 @@ int sources_remove(struct daemon *d, const char *name, struct error **err)
     r = journal_remove_source(d->journal, name, err);
     if (r == 0 && unlink(path) < 0 && errno != ENOENT)
         log_warning("cannot remove %s: %s", path, strerror(errno));
+    if (r == 0)
+        events_record(d->events, NULL, json_pack("{s:s, s:s}", "event", "source-removed",
+                                                 "source", name));
     return r;
 }
 

@@ -94,6 +94,7 @@ static void unclaim(struct daemon *d, struct job *job)
 {
     LOCK_FOR_SCOPE(&d->lock);
     job->active = false;
+    job_tell_locked(d, job);
 }
 
 static int next_of_verb(const struct job *job, enum job_verb verb, enum job_state *ret_to,
@@ -182,15 +183,33 @@ int verb_run(struct daemon *d, const char *name, enum job_verb verb, const json_
     return r < 0 ? r : begin_verb(d, job, verb, body, ret_job, err);
 }
 
-static void unlink_job(struct daemon *d, struct job *job)
+static void unlink_locked(struct daemon *d, struct job *job)
 {
-    LOCK_FOR_SCOPE(&d->lock);
     for (struct job **p = &d->jobs; *p; p = &(*p)->next)
         if (*p == job) {
             *p = job->next;
             break;
         }
     job_free(job);
+}
+
+/* Out of the journal and out of the list, in one for the listeners. */
+static int forget(struct daemon *d, struct job *job, const char *name, struct error **err)
+{
+    json_t *event = json_pack("{s:s}", "event", "removed");
+    int64_t seq = 0;
+    int r;
+
+    events_begin(d->events);
+    r = journal_remove_migration(d->journal, name, event, &seq, err);
+    if (r == 0) {
+        LOCK_FOR_SCOPE(&d->lock);
+        unlink_locked(d, job);
+        events_publish(d->events, name, seq, steal_ptr(event));
+    }
+    events_end(d->events);
+    json_decref(event);
+    return r;
 }
 
 int verb_remove(struct daemon *d, const char *name, struct error **err)
@@ -205,12 +224,8 @@ int verb_remove(struct daemon *d, const char *name, struct error **err)
         return r;
     r = remove_traces(d, job, err);
     if (r == 0)
-        r = journal_remove_migration(d->journal, name, err);
-    if (r < 0) {
+        r = forget(d, job, name, err);
+    if (r < 0)
         unclaim(d, job);
-        return r;
-    }
-    unlink_job(d, job);
-    events_publish(d->events, name, 0, json_pack("{s:s}", "event", "removed"));
-    return 0;
+    return r;
 }

@@ -108,6 +108,8 @@ static int watch_event(const json_t *event, void *context)
         watch_progress(w, name, event);
         return 0;
     }
+    if (strcmp(kind, "hello") == 0 || strcmp(kind, "migration") == 0)
+        return 0;
     progress_end(w->progress);
     w->progress = NULL;
     if (strcmp(kind, "state") == 0)

@@ -147,18 +147,24 @@ static void removing_a_migration_takes_all_of_it(void **state)
 {
     struct fixture *f = *state;
     _cleanup_json_ json_t *passes = NULL, *transitions = NULL, *events = NULL;
-    int64_t id;
+    _cleanup_json_ json_t *event = NULL;
+    int64_t id, seq = 0, oldest = 0, newest = 0;
 
     put(f, "web", NULL, "created");
     put(f, "other", NULL, "created");
     assert_int_equal(journal_begin_pass(f->journal, "web", "initial", NULL, &id, NULL), 0);
-    assert_int_equal(journal_remove_migration(f->journal, "web", NULL), 0);
+    event = json_pack("{s:s}", "event", "removed");
+    assert_int_equal(journal_remove_migration(f->journal, "web", event, &seq, NULL), 0);
     assert_int_equal(journal_list_passes(f->journal, "web", &passes, NULL), 0);
     assert_int_equal(json_array_size(passes), 0);
     assert_int_equal(journal_list_transitions(f->journal, "web", &transitions, NULL), 0);
     assert_int_equal(json_array_size(transitions), 0);
     assert_int_equal(journal_list_events(f->journal, NULL, 0, 100, &events, NULL), 0);
-    assert_int_equal(json_array_size(events), 1);
+    assert_int_equal(json_array_size(events), 2); /* of somebody else, and that it was removed */
+    assert_int_equal(field_integer(json_array_get(events, 1), "seq", 0), seq);
+    assert_int_equal(journal_newest_event(f->journal, &oldest, &newest, NULL), 0);
+    assert_int_equal(newest, seq);
+    assert_int_equal(oldest, 1);
 }
 
 static void the_file_is_for_its_owner_only(void **state)
