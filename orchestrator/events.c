@@ -157,15 +157,20 @@ void events_publish(struct events *e, const char *migration, int64_t seq, json_t
     json_decref(body);
 }
 
-void events_record(struct events *e, const char *migration, json_t *body)
+void events_record_begun(struct events *e, const char *migration, json_t *body)
 {
     _cleanup_error_ struct error *err = NULL;
     int64_t seq = 0;
 
-    events_begin(e);
     if (journal_add_event(e->journal, migration, body, &seq, &err) < 0)
         log_warning("an event is not in the journal: %s", error_text(err));
     events_publish(e, migration, seq, body);
+}
+
+void events_record(struct events *e, const char *migration, json_t *body)
+{
+    events_begin(e);
+    events_record_begun(e, migration, body);
     events_end(e);
 }
 

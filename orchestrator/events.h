@@ -40,6 +40,9 @@ void events_publish(struct events *events, const char *migration, int64_t seq, j
  * does not stop it from being published. */
 void events_record(struct events *events, const char *migration, json_t *body);
 
+/* The same between events_begin() and events_end(), together with the change it tells of. */
+void events_record_begun(struct events *events, const char *migration, json_t *body);
+
 /* Ends all streams now and in future. */
 void events_close(struct events *events);
 

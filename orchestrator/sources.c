@@ -118,13 +118,15 @@ int sources_add(struct daemon *d, const json_t *body, json_t **ret_source, struc
         if (r < 0)
             return error_set_errno(err, -r, "cannot write %s", path);
     }
+    events_begin(d->events);
     r = journal_add_source(d->journal, name, uri, password != NULL, err);
-    if (r < 0)
-        return error_prefix(err, "source %s", name);
-    *ret_source = source_json(name, uri, password != NULL);
-    events_record(d->events, NULL, json_pack("{s:s, s:O}", "event", "source", "source",
-                                             *ret_source));
-    return 0;
+    if (r == 0) {
+        *ret_source = source_json(name, uri, password != NULL);
+        events_record_begun(d->events, NULL, json_pack("{s:s, s:O}", "event", "source", "source",
+                                                       *ret_source));
+    }
+    events_end(d->events);
+    return r < 0 ? error_prefix(err, "source %s", name) : 0;
 }
 
 static const char *source_user_locked(struct daemon *d, const char *name)
@@ -152,12 +154,14 @@ int sources_remove(struct daemon *d, const char *name, struct error **err)
     if (*user)
         return error_set(err, EBUSY, "source %s is used by migration %s: remove that first", name,
                          user);
+    events_begin(d->events);
     r = journal_remove_source(d->journal, name, err);
+    if (r == 0)
+        events_record_begun(d->events, NULL, json_pack("{s:s, s:s}", "event", "source-removed",
+                                                       "source", name));
+    events_end(d->events);
     if (r == 0 && unlink(path) < 0 && errno != ENOENT)
         log_warning("cannot remove %s: %s", path, strerror(errno));
-    if (r == 0)
-        events_record(d->events, NULL, json_pack("{s:s, s:s}", "event", "source-removed",
-                                                 "source", name));
     return r;
 }
 
