@@ -17,6 +17,8 @@
 #include "orchestrator/rehearsal.h"
 
 #define STOP_TIMEOUT_NS (15 * NS_PER_S)
+#define LOCK_TRIES 20
+#define LOCK_PAUSE_NS (50 * NS_PER_MS)
 #define REAP_INTERVAL_MS 5000
 
 static int make_folders(const struct options *o, struct error **err)
@@ -38,6 +40,18 @@ static int make_folders(const struct options *o, struct error **err)
     return r < 0 ? error_set_errno(err, -r, "cannot make the folder of %s", o->socket_path) : 0;
 }
 
+/* A child that a killed slipwayd was just starting has its lock until it is the other program. */
+static bool lock_patiently(int fd)
+{
+    for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
+        if (errno != EWOULDBLOCK || i == LOCK_TRIES)
+            return false;
+        clock_sleep_ns(LOCK_PAUSE_NS);
+        errno = EWOULDBLOCK;
+    }
+    return true;
+}
+
 /* One slipwayd per state folder; the lock ends with the process. */
 static int lock_state(const struct options *o, int *ret_fd, struct error **err)
 {
@@ -46,7 +60,7 @@ static int lock_state(const struct options *o, int *ret_fd, struct error **err)
 
     if (fd < 0)
         return error_set_errno(err, errno, "cannot open %s", path);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    if (!lock_patiently(fd)) {
         if (errno == EWOULDBLOCK)
             return error_set(err, EBUSY, "another slipwayd works on %s: end it, or use another "
                              "--state folder", o->state_dir);
