@@ -59,6 +59,7 @@ struct daemon {
     const struct options *options;
     struct journal *journal;
     struct events *events;
+    struct secrets *secrets;
     pthread_mutex_t lock;   /* guards what follows; taken before events->lock */
     pthread_cond_t changed; /* threads, syncs, tickets, stopping, cancel */
     struct job *jobs;
@@ -151,6 +152,9 @@ struct leftover_owner {
     int64_t pass;          /* 0 outside of a pass */
     struct source_journal journal;
 };
+
+/* Encrypts the passwords that an earlier version kept as plain text; failures go to the log. */
+void sources_take_plain(struct daemon *d);
 
 int sources_add(struct daemon *d, const json_t *body, json_t **ret_source, struct error **err);
 int sources_remove(struct daemon *d, const char *name, struct error **err);

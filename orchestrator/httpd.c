@@ -46,7 +46,7 @@ struct httpd {
 
 struct upload {
     char *data;
-    size_t length;
+    size_t length, room;
     bool too_long;
 };
 
@@ -126,19 +126,35 @@ static enum MHD_Result reply_stream(struct MHD_Connection *connection, struct ap
     return queue(connection, answer->status, response, "application/x-ndjson");
 }
 
+/* A body may hold a password: no copy of it stays behind. */
+static void upload_free(struct upload *u)
+{
+    if (u->data)
+        explicit_bzero(u->data, u->length);
+    free(u->data);
+}
+
+static void upload_add(struct upload *u, const char *data, size_t size)
+{
+    if (u->length + size > u->room) {
+        struct upload more = {.length = u->length, .room = 2 * (u->length + size)};
+
+        more.data = mem_new(1, more.room);
+        if (u->data)
+            memcpy(more.data, u->data, u->length);
+        upload_free(u);
+        *u = more;
+    }
+    memcpy(u->data + u->length, data, size);
+    u->length += size;
+}
+
 static enum MHD_Result take_upload(struct upload *u, const char *data, size_t *size)
 {
-    if (u->length + *size > API_BODY_MAX) {
+    if (u->length + *size > API_BODY_MAX)
         u->too_long = true;
-    } else {
-        char *more = realloc(u->data, u->length + *size + 1);
-
-        if (!more)
-            return MHD_NO;
-        u->data = more;
-        memcpy(u->data + u->length, data, *size);
-        u->length += *size;
-    }
+    else
+        upload_add(u, data, *size);
     *size = 0;
     return MHD_YES;
 }
@@ -248,7 +264,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     struct upload *u = *request_context;
 
     if (u)
-        free(u->data);
+        upload_free(u);
     free(u);
     *request_context = NULL;
 }

@@ -13,8 +13,10 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/daemon.h"
+#include "orchestrator/guard.h"
 #include "orchestrator/httpd.h"
 #include "orchestrator/rehearsal.h"
+#include "orchestrator/secrets.h"
 
 #define STOP_TIMEOUT_NS (15 * NS_PER_S)
 #define LOCK_TRIES 20
@@ -82,12 +84,37 @@ static void daemon_init(struct daemon *d, const struct options *o)
     pthread_condattr_destroy(&attr);
 }
 
+static int open_secrets(const struct options *o, struct secrets **ret_secrets, struct error **err)
+{
+    _cleanup_free_ char *folder = str_format("%s/secrets", o->state_dir);
+
+    return secrets_open(folder, getenv("CREDENTIALS_DIRECTORY"), ret_secrets, err);
+}
+
+/* --rotate-key, in the place of everything else. */
+static int rotate_key(const struct options *o, struct error **err)
+{
+    struct secrets *secrets = NULL;
+    size_t count = 0;
+    int r = open_secrets(o, &secrets, err);
+
+    if (r == 0)
+        r = secrets_rotate(secrets, &count, err);
+    if (r == 0)
+        printf("%zu secrets are encrypted with a new key\n", count);
+    secrets_close(secrets);
+    return r;
+}
+
 static int daemon_start(struct daemon *d, struct httpd **ret_httpd, struct error **err)
 {
     int r = journal_open(d->options->state_dir, &d->journal, err);
 
+    if (r == 0)
+        r = open_secrets(d->options, &d->secrets, err);
     if (r < 0)
         return r;
+    sources_take_plain(d);
     d->events = events_new(d->journal);
     r = jobs_load(d, err);
     if (r == 0)
@@ -166,6 +193,7 @@ static void daemon_stop(struct daemon *d, struct httpd *httpd)
     jobs_free(d);
     d->events = events_free(d->events);
     d->journal = journal_close(d->journal);
+    d->secrets = secrets_close(d->secrets);
 }
 
 int main(int argc, char **argv)
@@ -179,6 +207,7 @@ int main(int argc, char **argv)
 
     if (r >= 0)
         return r;
+    guard_process();
     log_open("slipwayd", options.log_level);
     daemon_init(&d, &options);
     r = catch_signals(&err);
@@ -187,11 +216,11 @@ int main(int argc, char **argv)
     if (r == 0)
         r = lock_state(&options, &lock_fd, &err);
     if (r == 0)
-        r = daemon_start(&d, &httpd, &err);
-    if (r == 0) {
+        r = options.rotate_key ? rotate_key(&options, &err) : daemon_start(&d, &httpd, &err);
+    if (r == 0 && !options.rotate_key) {
         log_info("ready on %s", options.socket_path);
         wait_for_end();
-    } else {
+    } else if (r < 0) {
         log_error("%s", error_text(err));
     }
     daemon_stop(&d, httpd);

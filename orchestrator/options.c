@@ -36,6 +36,7 @@ static const char help[] =
     "                     (default /var/lib/slipway/pool)\n"
     "  --max-syncs N      how many migrations sync at the same time (default 2)\n"
     "  --log-level LEVEL  error, warning, info (default) or debug\n"
+    "  --rotate-key       encrypt the passwords of sources with a new key and exit\n"
     "  --dump-states      print docs/STATES.md and exit\n"
     "  --dump-routes      print the routes of the API and exit\n"
     "  --version          print the version and exit\n"
@@ -44,7 +45,7 @@ static const char help[] =
 enum option_key {
     KEY_STATE = 256, KEY_SOCKET, KEY_GROUP, KEY_READ_GROUP, KEY_LISTEN, KEY_TLS_CERT,
     KEY_TLS_KEY, KEY_TLS_CA, KEY_TLS_CRL, KEY_TLS_ROLES, KEY_NODE, KEY_POOL, KEY_MAX_SYNCS,
-    KEY_LOG_LEVEL, KEY_DUMP_STATES, KEY_DUMP_ROUTES, KEY_VERSION, KEY_HELP
+    KEY_LOG_LEVEL, KEY_ROTATE_KEY, KEY_DUMP_STATES, KEY_DUMP_ROUTES, KEY_VERSION, KEY_HELP
 };
 
 static const struct option long_options[] = {
@@ -62,6 +63,7 @@ static const struct option long_options[] = {
     {"pool", required_argument, NULL, KEY_POOL},
     {"max-syncs", required_argument, NULL, KEY_MAX_SYNCS},
     {"log-level", required_argument, NULL, KEY_LOG_LEVEL},
+    {"rotate-key", no_argument, NULL, KEY_ROTATE_KEY},
     {"dump-states", no_argument, NULL, KEY_DUMP_STATES},
     {"dump-routes", no_argument, NULL, KEY_DUMP_ROUTES},
     {"version", no_argument, NULL, KEY_VERSION},
@@ -149,6 +151,9 @@ static int option_take(struct options *o, int key)
     case KEY_LOG_LEVEL:
         o->log_level = log_level_from_name(optarg);
         return o->log_level < 0 ? wrong("there is no log level", optarg) : -1;
+    case KEY_ROTATE_KEY:
+        o->rotate_key = true;
+        return -1;
     case KEY_DUMP_STATES:
         job_states_dump(stdout);
         return EXIT_CODE_OK;

@@ -15,6 +15,7 @@ struct options {
     const char *morph; /* path of slipway-morph */
     unsigned max_syncs;
     int log_level;
+    bool rotate_key; /* do that, and nothing else */
     char *buffers[4]; /* what the pointers above may point into */
 };
 

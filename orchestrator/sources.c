@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The known sources.  Passwords lie in files of mode 0600 under STATE/secrets, not in the journal. */
+/* The known sources.  Their passwords are in STATE/secrets, encrypted, not in the journal. */
 #include <string.h>
 
-#include "base/fdio.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/daemon.h"
 #include "orchestrator/fields.h"
 #include "orchestrator/params.h"
+#include "orchestrator/seal.h"
+#include "orchestrator/secrets.h"
 
-#define SECRET_BYTES_MAX 4096
+DEFINE_CLEANUP(char *, seal_text_free)
 
 static const struct field source_fields[] = {
     {"name", FIELD_STRING, true},
@@ -18,11 +19,6 @@ static const struct field source_fields[] = {
     {"check", FIELD_BOOL, false},
     {NULL},
 };
-
-static char *secret_path(struct daemon *d, const char *name)
-{
-    return str_format("%s/secrets/%s", d->options->state_dir, name);
-}
 
 static int leftover_add(void *context, const json_t *thing, int64_t *ret_key, struct error **err)
 {
@@ -47,17 +43,19 @@ int sources_open(struct daemon *d, struct leftover_owner *owner, const struct so
                  struct source **ret_source, struct error **err)
 {
     _cleanup_json_ json_t *row = NULL;
-    _cleanup_free_ char *path = secret_path(d, owner->source), *password = NULL;
+    _cleanup_(seal_text_freep) char *password = NULL;
+    _cleanup_error_ struct error *failure = NULL;
     const struct source_ops *ops;
     int r = journal_get_source(d->journal, owner->source, &row, err);
 
     if (r < 0)
         return r;
     if (field_integer(row, "secret", 0)) {
-        r = fdio_read_file(path, SECRET_BYTES_MAX, &password, NULL);
+        r = secrets_get(d->secrets, owner->source, &password, &failure);
         if (r < 0)
-            return error_set_errno(err, -r, "cannot read the password of source %s from %s; "
-                                   "remove the source and add it again", owner->source, path);
+            return error_set(err, -r, "the password of source %s cannot be read: %s; put that "
+                             "right, or remove the source and add it again", owner->source,
+                             error_text(failure));
     }
     ops = source_ops_for(field_string(row, "uri", ""), err);
     if (!ops)
@@ -70,6 +68,24 @@ int sources_open(struct daemon *d, struct leftover_owner *owner, const struct so
         return error_prefix(err, "source %s", owner->source);
     *ret_ops = ops;
     return 0;
+}
+
+void sources_take_plain(struct daemon *d)
+{
+    _cleanup_error_ struct error *failure = NULL;
+    _cleanup_json_ json_t *rows = NULL;
+    json_t *row;
+    size_t i;
+
+    if (journal_list_sources(d->journal, &rows, &failure) < 0)
+        log_warning("%s", error_text(failure));
+    json_array_foreach(rows, i, row) {
+        _cleanup_error_ struct error *err = NULL;
+        const char *name = field_string(row, "name", "");
+
+        if (field_integer(row, "secret", 0) && secrets_take_plain(d->secrets, name, &err) < 0)
+            log_warning("the password of source %s: %s", name, error_text(err));
+    }
 }
 
 static json_t *source_json(const char *name, const char *uri, bool secret)
@@ -98,7 +114,6 @@ int sources_add(struct daemon *d, const json_t *body, json_t **ret_source, struc
 {
     const char *name = field_string(body, "name", ""), *uri = field_string(body, "uri", "");
     const char *password = field_string(body, "password", NULL);
-    _cleanup_free_ char *path = NULL;
     _cleanup_json_ json_t *row = NULL;
     int r = fields_check(body, source_fields, "a source", err);
 
@@ -112,12 +127,9 @@ int sources_add(struct daemon *d, const json_t *body, json_t **ret_source, struc
     r = source_check(uri, password, field_bool(body, "check", true), err);
     if (r < 0)
         return r;
-    path = secret_path(d, name);
-    if (password) {
-        r = fdio_replace_file(path, password, strlen(password), 0600);
-        if (r < 0)
-            return error_set_errno(err, -r, "cannot write %s", path);
-    }
+    r = password ? secrets_put(d->secrets, name, password, err) : 0;
+    if (r < 0)
+        return error_prefix(err, "the password of source %s", name);
     events_begin(d->events);
     r = journal_add_source(d->journal, name, uri, password != NULL, err);
     if (r == 0) {
@@ -139,7 +151,7 @@ static const char *source_user_locked(struct daemon *d, const char *name)
 
 int sources_remove(struct daemon *d, const char *name, struct error **err)
 {
-    _cleanup_free_ char *path = secret_path(d, name);
+    _cleanup_error_ struct error *left = NULL;
     _cleanup_json_ json_t *row = NULL;
     char user[64] = "";
     const char *found;
@@ -160,8 +172,8 @@ int sources_remove(struct daemon *d, const char *name, struct error **err)
         events_record_begun(d->events, NULL, json_pack("{s:s, s:s}", "event", "source-removed",
                                                        "source", name));
     events_end(d->events);
-    if (r == 0 && unlink(path) < 0 && errno != ENOENT)
-        log_warning("cannot remove %s: %s", path, strerror(errno));
+    if (r == 0 && secrets_remove(d->secrets, name, &left) < 0)
+        log_warning("the password of source %s stays: %s", name, error_text(left));
     return r;
 }
 

@@ -9,6 +9,7 @@
 #include "orchestrator/cli/client.h"
 #include "orchestrator/cli/common.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/guard.h"
 
 #define PASSWORD_BYTES_MAX 4096
 
@@ -38,6 +39,13 @@ static int read_stdin(char **ret_text, struct error **err)
     *ret_text = text;
     return 0;
 }
+
+static void password_free(char *password)
+{
+    explicit_bzero(password, strlen(password));
+    free(password);
+}
+DEFINE_CLEANUP(char *, password_free)
 
 /* The first line of the file. */
 static int read_password(const char *path, char **ret_password, struct error **err)
@@ -78,7 +86,7 @@ static int add_take(struct cli_common *common, int key, void *context)
 static int source_add(int argc, char **argv)
 {
     _cleanup_json_ json_t *body = NULL, *answer = NULL;
-    _cleanup_free_ char *password = NULL;
+    _cleanup_(password_freep) char *password = NULL;
     struct source_options o = {0};
     struct cli_common common;
     struct error *err = NULL;
@@ -86,6 +94,7 @@ static int source_add(int argc, char **argv)
 
     if (r >= 0)
         return r;
+    guard_process();
     r = o.password_file ? read_password(o.password_file, &password, &err) : 0;
     if (r < 0)
         return common_fail(&common, err);

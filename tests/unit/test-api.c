@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "orchestrator/api.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/secrets.h"
 
 static struct options options = {.pool = "/nowhere", .max_syncs = 1};
 static struct daemon daemon_;
@@ -29,6 +30,7 @@ static int set_up(void **state)
     pthread_mutex_init(&daemon_.lock, NULL);
     pthread_cond_init(&daemon_.changed, NULL);
     assert_int_equal(journal_open(dir, &daemon_.journal, NULL), 0);
+    assert_int_equal(secrets_open(secrets, NULL, &daemon_.secrets, NULL), 0);
     daemon_.events = events_new(daemon_.journal);
     return 0;
 }
@@ -37,6 +39,7 @@ static int tear_down(void **state)
 {
     events_free(daemon_.events);
     journal_close(daemon_.journal);
+    secrets_close(daemon_.secrets);
     fdio_remove_tree(dir);
     return 0;
 }

@@ -99,15 +99,15 @@ p.cli("cutover", "nope", expect=3)
 p.cli("migrate", "src/web", expect=4)
 p.cli("remove", "web", expect=5)
 
-# Passwords: from a file or standard input, kept in a file of mode 0600, never shown.
+# Passwords: from a file or standard input, kept encrypted in a file of mode 0600, never shown.
 (p.source / "password").write_text("open sesame")
 p.cli("source", "add", "locked", f"test://{p.source}", expect=1)
 (work / "pw").write_text("open sesame\n")
 p.cli("source", "add", "locked", f"test://{p.source}", "--password-file", work / "pw")
 p.cli("source", "add", "locked2", f"test://{p.source}", "--password-file", "-",
       stdin="open sesame\n")
-secret = p.state / "secrets/locked"
-check(secret.read_text() == "open sesame" and secret.stat().st_mode & 0o777 == 0o600, "0600")
+secret = p.state / "secrets/locked.sealed"
+check(b"sesame" not in secret.read_bytes() and secret.stat().st_mode & 0o777 == 0o600, "0600")
 check("sesame" not in p.cli("source", "list", "--json"), "it is not shown")
 check(b"sesame" not in (p.state / "journal.db").read_bytes(), "it is not in the journal")
 p.cli("vm", "list", "locked")
