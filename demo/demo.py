@@ -236,7 +236,7 @@ def check_instant(stage, missing, proof):
     states = [transition["state"] for transition in report["transitions"]]
     proof.check(missing > 0 and "final-sync" not in states,
                 f"the VM was up before its disks were whole: {missing >> 10} KiB came later")
-    proof.check(states[-4:] == ["hydrating", "finishing", "detaching", "done"]
+    proof.check(states[-5:] == ["hydrating", "finishing", "detaching", "committing", "done"]
                 and not (stage.store / "control.sock").exists(),
                 "in the end it changed to its targets while it ran, and the engine has ended")
 

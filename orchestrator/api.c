@@ -86,6 +86,13 @@ static int get_migration(struct daemon *d, const struct api_request *request, co
     return 0;
 }
 
+static int patch_migration(struct daemon *d, const struct api_request *request,
+                           const json_t *body, const char *name, struct api_answer *answer,
+                           struct error **err)
+{
+    return verb_change(d, name, body, &answer->body, err);
+}
+
 static int delete_migration(struct daemon *d, const struct api_request *request,
                             const json_t *body, const char *name, struct api_answer *answer,
                             struct error **err)
@@ -109,6 +116,24 @@ static int post_cancel(struct daemon *d, const struct api_request *request, cons
                        const char *name, struct api_answer *answer, struct error **err)
 {
     return verb_run(d, name, VERB_CANCEL, NULL, &answer->body, err);
+}
+
+static int post_start(struct daemon *d, const struct api_request *request, const json_t *body,
+                      const char *name, struct api_answer *answer, struct error **err)
+{
+    return verb_run(d, name, VERB_START, NULL, &answer->body, err);
+}
+
+static int post_commit(struct daemon *d, const struct api_request *request, const json_t *body,
+                       const char *name, struct api_answer *answer, struct error **err)
+{
+    return verb_run(d, name, VERB_COMMIT, NULL, &answer->body, err);
+}
+
+static int post_rollback(struct daemon *d, const struct api_request *request, const json_t *body,
+                         const char *name, struct api_answer *answer, struct error **err)
+{
+    return verb_run(d, name, VERB_ROLLBACK, body, &answer->body, err);
 }
 
 static int post_rehearsal(struct daemon *d, const struct api_request *request, const json_t *body,
@@ -172,10 +197,14 @@ static const struct route {
     {"GET", "/v1/migrations", 200, BODY_NONE, get_migrations},
     {"POST", "/v1/migrations", 201, BODY_WANTED, post_migrations},
     {"GET", "/v1/migrations/{name}", 200, BODY_NONE, get_migration},
+    {"PATCH", "/v1/migrations/{name}", 200, BODY_WANTED, patch_migration},
     {"DELETE", "/v1/migrations/{name}", 204, BODY_NONE, delete_migration},
     {"POST", "/v1/migrations/{name}/sync", 202, BODY_NONE, post_sync},
     {"POST", "/v1/migrations/{name}/cutover", 202, BODY_ALLOWED, post_cutover},
     {"POST", "/v1/migrations/{name}/cancel", 202, BODY_NONE, post_cancel},
+    {"POST", "/v1/migrations/{name}/start", 202, BODY_NONE, post_start},
+    {"POST", "/v1/migrations/{name}/commit", 202, BODY_NONE, post_commit},
+    {"POST", "/v1/migrations/{name}/rollback", 202, BODY_ALLOWED, post_rollback},
     {"POST", "/v1/migrations/{name}/rehearsal", 202, BODY_ALLOWED, post_rehearsal},
     {"DELETE", "/v1/migrations/{name}/rehearsal", 202, BODY_NONE, delete_rehearsal},
     {"GET", "/v1/migrations/{name}/rehearsals", 200, BODY_NONE, get_rehearsals},

@@ -35,7 +35,7 @@ struct progress_state {
 struct job {
     struct job *next; /* daemon->jobs */
     char *name, *source, *vm;
-    json_t *params;      /* params.h; never changes */
+    json_t *params;      /* params.h; exchanged as a whole, by the claiming thread */
     json_t *description; /* source.h; never changes */
     int64_t created_ns;
     /* Durable; written by the claiming thread through job_transition() and job_set_fact(). */
@@ -86,8 +86,12 @@ void job_free(struct job *job);
 int job_transition(struct daemon *d, struct job *job, enum job_state to, const struct error *why,
                    struct error **err);
 
-/* Writes down a new job (EEXIST when the name is taken) and puts it into the list, claimed. */
+/* Writes down a new job (EEXIST when the name is taken) and puts it into the list; claimed when its
+ * state is an active one. */
 int job_add(struct daemon *d, struct job *job, struct error **err);
+
+/* Exchanges the parameters; durable when it returns 0. */
+int job_set_params(struct daemon *d, struct job *job, json_t *params, struct error **err);
 
 /* Remembers a fact (consumes value; NULL forgets it); durable when it returns 0. */
 int job_set_fact(struct daemon *d, struct job *job, const char *name, json_t *value,
@@ -97,6 +101,12 @@ enum flip_known job_flip_known(const struct job *job);
 
 /* True when the cutover that runs, or the next one, is an instant one. */
 bool job_instant(const struct job *job);
+
+/* True when the VM shall run through the engine until the commit, so that it can be sent back. */
+bool job_failback(const struct job *job);
+
+/* True when the disks of the VM on the node are the engine's exports, not the targets. */
+bool job_through_engine(const struct job *job);
 
 /* Reads all migrations of the journal into the list. */
 int jobs_load(struct daemon *d, struct error **err);
@@ -140,6 +150,10 @@ int verb_create(struct daemon *d, const json_t *body, json_t **ret_job, struct e
 /* body: what was asked for with it ({instant: bool} of a cutover), or NULL. */
 int verb_run(struct daemon *d, const char *name, enum job_verb verb, const json_t *body,
              json_t **ret_job, struct error **err);
+/* Changes parameters (params.h: those that may be changed late) of a migration at rest.  What the
+ * cutover was told is not changed behind it; what concerns its end is. */
+int verb_change(struct daemon *d, const char *name, const json_t *changes, json_t **ret_job,
+                struct error **err);
 int verb_remove(struct daemon *d, const char *name, struct error **err);
 
 /* sources.c */

@@ -37,7 +37,8 @@ struct job *job_new(const char *name, const json_t *params, const json_t *descri
     job->description = json_incref((json_t *)description);
     job->facts = json_object();
     job->created_ns = now.wall_ns;
-    job->state = JOB_CREATED;
+    job->state = strcmp(field_string(params, "replicate", "now"), "now") == 0 ? JOB_CREATED
+                                                                            : JOB_PLANNED;
     job->failed_state = -1;
     return job;
 }
@@ -170,8 +171,8 @@ int job_add(struct daemon *d, struct job *job, struct error **err)
             error_prefix(err, "migration %s", job->name);
         return r;
     }
-    job_trace("after-journal", "new:created");
-    job->active = true;
+    job_trace("after-journal", job->state == JOB_CREATED ? "new:created" : "new:planned");
+    job->active = job_states[job->state].flags & STATE_ACTIVE;
     pthread_mutex_lock(&d->lock);
     job->next = d->jobs;
     d->jobs = job;
@@ -208,6 +209,25 @@ int job_set_fact(struct daemon *d, struct job *job, const char *name, json_t *va
     return 0;
 }
 
+int job_set_params(struct daemon *d, struct job *job, json_t *params, struct error **err)
+{
+    _cleanup_json_ json_t *row = job_row(job, job->state, job->failed_state, job->facts,
+                                         job->error_code, job->error);
+    json_t *old;
+    int r;
+
+    json_object_set(row, "params", params);
+    r = journal_put_migration(d->journal, row, job_state_name(job->state), NULL, NULL, err);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&d->lock);
+    old = job->params;
+    job->params = json_incref(params);
+    pthread_mutex_unlock(&d->lock);
+    json_decref(old);
+    return 0;
+}
+
 bool job_fact(const struct job *job, const char *name)
 {
     return json_is_true(json_object_get(job->facts, name));
@@ -223,6 +243,18 @@ enum flip_known job_flip_known(const struct job *job)
 bool job_instant(const struct job *job)
 {
     return field_bool(job->facts, "instant", field_bool(job->params, "instant", false));
+}
+
+bool job_failback(const struct job *job)
+{
+    return field_bool(job->params, "failback", false) &&
+           field_integer(job->params, "commit_window_s", 0) > 0;
+}
+
+bool job_through_engine(const struct job *job)
+{
+    return (job_fact(job, "instant_flipped") || (job_failback(job) && job_fact(job, "flipped"))) &&
+           !job_fact(job, "detached");
 }
 
 static int job_load(struct daemon *d, const json_t *row, struct error **err)

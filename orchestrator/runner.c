@@ -46,10 +46,16 @@ static enum job_state after_failure(const struct job *job)
 /* Where success leads. */
 static enum job_state next_state(const struct job *job)
 {
-    /* A cutover that goes back has a mirror to go back to, unless it flipped at once. */
-    if (job->state == JOB_REVERTING)
-        return job_next_state(job->state, job_fact(job, "afresh"));
-    return job_next_state(job->state, job_instant(job));
+    struct job_course course = {
+        .instant = job_instant(job),
+        .afresh = job_fact(job, "afresh"),
+        .through_engine = job_through_engine(job),
+        .failback = job_failback(job),
+        .window = field_integer(job->params, "commit_window_s", 0) > 0,
+        .committed = job_fact(job, "committed"),
+    };
+
+    return job_next_state(job->state, &course);
 }
 
 /* Chooses the next state after a step.  False: stay where we are, the daemon ends. */

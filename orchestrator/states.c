@@ -6,16 +6,17 @@
 #include "base/align.h"
 
 #define B(state) (UINT32_C(1) << JOB_##state)
-#define V(verb) (UINT32_C(1) << VERB_##verb)
-#define STATE(n, fl, nx, fo, ve, text) STATE_BUT(n, fl, nx, nx, fo, ve, text)
-#define STATE_BUT(n, fl, nx, in, fo, ve, text)                                                     \
-    {.name = n, .what = text, .flags = fl, .next = JOB_##nx, .instant = JOB_##in,                  \
-     .may_follow = fo, .verbs = ve}
+#define V(verb) V_OF(VERB_##verb)
+#define V_OF(verb) (UINT32_C(1) << (verb))
+#define STATE(n, fl, nx, fo, ve, text)                                                             \
+    {.name = n, .what = text, .flags = fl, .next = JOB_##nx, .may_follow = fo, .verbs = ve}
 
 #define CUT (STATE_ACTIVE | STATE_CUTOVER)
 #define FLIPPED (CUT | STATE_FLIPPED)
 
 const struct state_info job_states[JOB_STATE_COUNT] = {
+    [JOB_PLANNED] = STATE("planned", 0, PLANNED, B(CREATED) | B(CANCELLING),
+                          V(START) | V(SYNC) | V(CANCEL), "written down, to be begun later"),
     [JOB_CREATED] = STATE("created", STATE_ACTIVE, PREPARING,
                           B(PREPARING) | B(FAILED) | B(CANCELLING), V(CANCEL),
                           "written down, nothing done yet"),
@@ -28,7 +29,7 @@ const struct state_info job_states[JOB_STATE_COUNT] = {
     [JOB_MIRRORED] = STATE("mirrored", 0, MIRRORED, B(SYNCING) | B(STOPPING) | B(CANCELLING),
                            V(SYNC) | V(CUTOVER) | V(CANCEL),
                            "the target holds a committed generation; the source runs"),
-    [JOB_STOPPING] = STATE_BUT("stopping", CUT, FINAL_SYNC, INSTANT_FLIP,
+    [JOB_STOPPING] = STATE("stopping", CUT, FINAL_SYNC,
                                B(FINAL_SYNC) | B(INSTANT_FLIP) | B(REVERTING) | B(FAILED) |
                                    B(CANCELLING),
                                V(CANCEL), "the source shuts down"),
@@ -46,26 +47,39 @@ const struct state_info job_states[JOB_STATE_COUNT] = {
                            "the draft is sealed and the target becomes the truth"),
     [JOB_DEFINING] = STATE("defining", FLIPPED, STARTING, B(STARTING) | B(FAILED), 0,
                            "the VM is defined on the node"),
-    [JOB_STARTING] = STATE_BUT("starting", FLIPPED, FINISHING, HYDRATING,
+    [JOB_STARTING] = STATE("starting", FLIPPED, FINISHING,
                                B(FINISHING) | B(HYDRATING) | B(FAILED), 0,
                                "the VM boots on the node"),
     [JOB_HYDRATING] = STATE("hydrating", FLIPPED, FINISHING, B(FINISHING) | B(FAILED), 0,
                             "the VM runs; what is missing is fetched from the stopped source"),
-    [JOB_FINISHING] = STATE_BUT("finishing", FLIPPED, DONE, DETACHING,
-                                B(DONE) | B(DETACHING) | B(FAILED), 0,
-                                "what was made on the source is removed; the VM runs already"),
-    [JOB_DETACHING] = STATE("detaching", FLIPPED, DONE, B(DONE) | B(FAILED), 0,
+    [JOB_FINISHING] = STATE("finishing", FLIPPED, COMMITTING,
+                            B(COMMITTING) | B(WINDOW) | B(DETACHING) | B(FAILED), 0,
+                            "the source serves nothing any more; the VM runs already"),
+    [JOB_DETACHING] = STATE("detaching", FLIPPED, COMMITTING,
+                            B(COMMITTING) | B(WINDOW) | B(DONE) | B(FAILED), 0,
                             "the running VM changes from the engine to the targets themselves"),
-    [JOB_DONE] = STATE("done", 0, DONE, 0, V(REMOVE), "the VM runs on the node"),
-    [JOB_REVERTING] = STATE_BUT("reverting", CUT, MIRRORED, PREPARING,
-                                B(MIRRORED) | B(PREPARING) | B(FAILED), 0,
-                                "the cutover failed before the flip: the source is started again "
-                                "(after an instant flip a new mirror is begun)"),
+    [JOB_WINDOW] = STATE("window", STATE_FLIPPED, WINDOW, B(COMMITTING) | B(ROLLING_BACK),
+                         V(COMMIT) | V(ROLLBACK),
+                         "the VM runs on the node; the source is kept, off and watched, to go back "
+                         "to"),
+    [JOB_COMMITTING] = STATE("committing", FLIPPED, DONE, B(DONE) | B(DETACHING) | B(FAILED), 0,
+                             "what was made on the source is removed; there is no way back any "
+                             "more"),
+    [JOB_DONE] = STATE("done", 0, DONE, 0, V(REMOVE), "the VM runs on the node for good"),
+    [JOB_ROLLING_BACK] = STATE("rolling-back", FLIPPED, ROLLED_BACK, B(ROLLED_BACK) | B(FAILED), 0,
+                               "the VM on the node stops, with failback what it wrote goes back, "
+                               "the source starts"),
+    [JOB_ROLLED_BACK] = STATE("rolled-back", 0, ROLLED_BACK, B(REVERTING) | B(CANCELLING),
+                              V(SYNC) | V(CANCEL),
+                              "the source runs again; the targets are as the VM left them"),
+    [JOB_REVERTING] = STATE("reverting", CUT, MIRRORED, B(MIRRORED) | B(PREPARING) | B(FAILED), 0,
+                            "the cutover failed before the flip: the source is started again "
+                            "(after an instant flip, or a rollback, a new mirror is begun)"),
     [JOB_FAILED] = STATE("failed", 0, FAILED,
                          B(PREPARING) | B(SYNCING) | B(STOPPING) | B(FLIPPING) | B(DEFINING) |
                              B(STARTING) | B(HYDRATING) | B(FINISHING) | B(DETACHING) |
-                             B(REVERTING) | B(CANCELLING),
-                         V(SYNC) | V(CUTOVER) | V(CANCEL),
+                             B(REVERTING) | B(CANCELLING) | B(COMMITTING) | B(ROLLING_BACK),
+                         V(SYNC) | V(CUTOVER) | V(COMMIT) | V(ROLLBACK) | V(CANCEL),
                          "stopped by an error; the verb that led here tries again"),
     [JOB_CANCELLING] = STATE("cancelling", STATE_ACTIVE, CANCELLED, B(CANCELLED) | B(FAILED), 0,
                              "source, store and targets are cleaned"),
@@ -76,8 +90,11 @@ static const struct {
     const char *name;
     const char *what;
 } verbs[JOB_VERB_COUNT] = {
+    [VERB_START] = {"start", "begin a migration that was planned for later"},
     [VERB_SYNC] = {"sync", "copy what changed since the last generation"},
     [VERB_CUTOVER] = {"cutover", "move the VM: stop, last delta, morph, flip, define, start"},
+    [VERB_COMMIT] = {"commit", "end the time in which one can go back; clean the source"},
+    [VERB_ROLLBACK] = {"rollback", "go back: stop the VM on the node, start the source"},
     [VERB_CANCEL] = {"cancel", "give up: start a stopped source again, remove targets and store"},
     [VERB_REMOVE] = {"remove", "forget a finished migration"},
 };
@@ -101,6 +118,8 @@ static const struct {
     [JOB_HYDRATING] = {VERB_CUTOVER, JOB_HYDRATING},
     [JOB_FINISHING] = {VERB_CUTOVER, JOB_FINISHING},
     [JOB_DETACHING] = {VERB_CUTOVER, JOB_DETACHING},
+    [JOB_COMMITTING] = {VERB_COMMIT, JOB_COMMITTING},
+    [JOB_ROLLING_BACK] = {VERB_ROLLBACK, JOB_ROLLING_BACK},
     [JOB_REVERTING] = {VERB_CUTOVER, JOB_REVERTING},
     [JOB_CANCELLING] = {VERB_CANCEL, JOB_CANCELLING},
 };
@@ -128,9 +147,52 @@ bool job_may_follow(enum job_state from, enum job_state to)
     return job_states[from].may_follow & (UINT32_C(1) << to);
 }
 
-enum job_state job_next_state(enum job_state state, bool instant)
+/* Behind the VM's start: who lets go of what, and whether there is time to go back. */
+static enum job_state next_when_up(enum job_state state, const struct job_course *c)
 {
-    return instant ? job_states[state].instant : job_states[state].next;
+    bool window = c->window && !c->committed;
+
+    if (state == JOB_COMMITTING)
+        return c->through_engine ? JOB_DETACHING : JOB_DONE;
+    if (c->through_engine && state != JOB_DETACHING && !(window && c->failback))
+        return JOB_DETACHING;
+    if (c->committed)
+        return JOB_DONE;
+    return window ? JOB_WINDOW : JOB_COMMITTING;
+}
+
+enum job_state job_next_state(enum job_state state, const struct job_course *c)
+{
+    switch (state) {
+    case JOB_STOPPING:
+        return c->instant ? JOB_INSTANT_FLIP : JOB_FINAL_SYNC;
+    case JOB_STARTING:
+        return c->instant ? JOB_HYDRATING : JOB_FINISHING;
+    case JOB_REVERTING:
+        return c->afresh ? JOB_PREPARING : JOB_MIRRORED;
+    case JOB_FINISHING:
+    case JOB_DETACHING:
+    case JOB_COMMITTING:
+        return next_when_up(state, c);
+    default:
+        return job_states[state].next;
+    }
+}
+
+enum job_state job_begin_state(enum job_state state, enum job_verb verb)
+{
+    static const enum job_state begins[JOB_VERB_COUNT] = {
+        [VERB_START] = JOB_CREATED,    [VERB_SYNC] = JOB_SYNCING,
+        [VERB_CUTOVER] = JOB_STOPPING, [VERB_COMMIT] = JOB_COMMITTING,
+        [VERB_ROLLBACK] = JOB_ROLLING_BACK, [VERB_CANCEL] = JOB_CANCELLING};
+
+    if (verb == VERB_REMOVE || !(job_states[state].verbs & V_OF(verb)))
+        return state;
+    if (state == JOB_PLANNED && verb == VERB_SYNC)
+        return JOB_CREATED;
+    if (state == JOB_ROLLED_BACK && verb == VERB_SYNC)
+        return JOB_REVERTING;
+    return begins[verb];
 }
 
 bool job_retry_state(enum job_state failed, enum job_verb verb, enum flip_known flip,

@@ -11,6 +11,7 @@
 #include "base/error.h"
 
 enum job_state {
+    JOB_PLANNED,
     JOB_CREATED,
     JOB_PREPARING,
     JOB_SYNCING,
@@ -25,7 +26,11 @@ enum job_state {
     JOB_HYDRATING,
     JOB_FINISHING,
     JOB_DETACHING,
+    JOB_WINDOW,
+    JOB_COMMITTING,
     JOB_DONE,
+    JOB_ROLLING_BACK,
+    JOB_ROLLED_BACK,
     JOB_REVERTING,
     JOB_FAILED,
     JOB_CANCELLING,
@@ -33,7 +38,16 @@ enum job_state {
     JOB_STATE_COUNT
 };
 
-enum job_verb { VERB_SYNC, VERB_CUTOVER, VERB_CANCEL, VERB_REMOVE, JOB_VERB_COUNT };
+enum job_verb {
+    VERB_START,
+    VERB_SYNC,
+    VERB_CUTOVER,
+    VERB_COMMIT,
+    VERB_ROLLBACK,
+    VERB_CANCEL,
+    VERB_REMOVE,
+    JOB_VERB_COUNT
+};
 
 enum state_flags {
     STATE_ACTIVE = 1 << 0,  /* a thread works in it; taken up again when slipwayd starts */
@@ -45,8 +59,8 @@ struct state_info {
     const char *name;
     const char *what;     /* for docs/STATES.md */
     unsigned flags;       /* enum state_flags */
-    enum job_state next;  /* where an active state goes when its work is done */
-    enum job_state instant; /* the same in an instant cutover */
+    enum job_state next;  /* where an active state goes when its work is done, unless its course
+                             says otherwise: job_next_state() */
     uint32_t may_follow;  /* bits of the states it may go to */
     uint32_t verbs;       /* bits of the verbs it accepts */
 };
@@ -62,8 +76,22 @@ const char *job_verb_name(enum job_verb verb);
 
 bool job_may_follow(enum job_state from, enum job_state to);
 
+/* What of a job decides where it goes. */
+struct job_course {
+    bool instant;        /* the cutover is an instant one */
+    bool afresh;         /* going back, there is no mirror to go back to */
+    bool through_engine; /* the VM's disks are the engine's exports still */
+    bool failback;       /* they stay that until the commit */
+    bool window;         /* one can roll back for a while */
+    bool committed;      /* that is over */
+};
+
 /* Where an active state goes when its work is done. */
-enum job_state job_next_state(enum job_state state, bool instant);
+enum job_state job_next_state(enum job_state state, const struct job_course *course);
+
+/* Where a job at rest goes by a verb that begins something; the same state when the verb begins
+ * nothing there. */
+enum job_state job_begin_state(enum job_state state, enum job_verb verb);
 
 /* What is known about a flip that failed. */
 enum flip_known {

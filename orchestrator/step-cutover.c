@@ -68,7 +68,10 @@ int step_stop(struct run *run, struct error **err)
         return r;
     r = run->ops->shutdown(run->source, run->job->vm, (uint64_t)timeout_s * NS_PER_S,
                            stop_policy(run->job), run_interrupted, run, err);
-    return r < 0 ? error_prefix(err, "the source did not stop") : 0;
+    if (r < 0)
+        return error_prefix(err, "the source did not stop");
+    source_guard(run);
+    return 0;
 }
 
 int check_source_off(struct run *run, struct error **err)
@@ -184,7 +187,7 @@ int step_flip(struct run *run, struct error **err)
         else
             r = job_set_fact(run->daemon, run->job, "flipped", json_true(), err);
     }
-    if (job_instant(run->job))
+    if (job_through_engine(run->job))
         return r; /* the VM's disks are the engine's exports for now */
     /* QEMU opens the targets itself, so the engine has to let go of them. */
     if (r == 0 && !job_fact(run->job, "detached"))

@@ -11,25 +11,24 @@
 #include "orchestrator/rehearsal.h"
 #include "orchestrator/steps.h"
 
-/* The VM runs on the node.  A source that cannot be cleaned now does not undo that: what is left
- * stays in the journal, and removing the migration tries again. */
+/* The VM runs on the node; the source has nothing to serve any more.  One that cannot be told now
+ * does not undo that: what is left stays in the journal for the commit. */
 int step_finish(struct run *run, struct error **err)
 {
     _cleanup_error_ struct error *failure = NULL;
     int r = pass_discard(run, &failure);
 
-    if (r == 0)
-        r = leftovers_clean(run, -1, &failure);
     if (r == -ECANCELED && run_interrupted(run))
         return error_move(err, &failure);
     if (r < 0)
-        run_note(run, "the source could not be cleaned up: %s; 'slipway remove %s' tries again",
-                 error_text(failure), run->job->name);
+        run_note(run,
+                 "the source could not be told that it is read no longer: %s; the commit tries "
+                 "again",
+                 error_text(failure));
     return 0;
 }
 
-/* Starts the source again when the cutover stopped it. */
-static int source_restore(struct run *run, struct error **err)
+int source_restore(struct run *run, struct error **err)
 {
     const char *was = field_string(run->job->facts, "source_was", NULL);
     enum source_power power;
@@ -37,7 +36,8 @@ static int source_restore(struct run *run, struct error **err)
 
     if (!was)
         return 0;
-    if (strcmp(was, "running") == 0) {
+    r = source_unguard(run, err);
+    if (r == 0 && strcmp(was, "running") == 0) {
         r = run_open_source(run, err);
         if (r == 0)
             r = run->ops->power(run->source, run->job->vm, &power, err);
@@ -46,6 +46,8 @@ static int source_restore(struct run *run, struct error **err)
         if (r < 0)
             return error_prefix(err, "the source could not be started again");
     }
+    if (r < 0)
+        return r;
     r = job_set_fact(run->daemon, run->job, "stop", NULL, err);
     return r < 0 ? r : job_set_fact(run->daemon, run->job, "source_was", NULL, err);
 }
@@ -97,7 +99,8 @@ static bool mirror_is_gone(struct run *run)
 static int forget_facts(struct run *run, struct error **err)
 {
     static const char *const facts[] = {"generation", "instant_flipped", "to_hydrate", "sealed",
-                                        "unflipped", "made"};
+                                        "unflipped", "made", "flipped", "detached", "hydrated",
+                                        "morph", "send_back", "sent_back", "instant"};
     int r = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(facts) && r == 0; i++)

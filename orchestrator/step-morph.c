@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "orchestrator/enginehost.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/params.h"
 #include "orchestrator/steps.h"
 
 #define DRAFT "morph"
@@ -74,7 +75,7 @@ static char **morph_argv(struct run *run, const struct morph_task *task)
     _cleanup_free_ char *recipe = str_format("%s/recipe", store); /* of a rehearsal */
     json_t *disks = json_object_get(job->description, "disks"), *item;
     json_t *nics = json_object_get(job->description, "nics");
-    json_t *options = json_object_get(job->params, "morph_options");
+    _cleanup_json_ json_t *options = params_morph_options(job->params);
     char **argv = mem_new(8 + 2 * (json_array_size(disks) + json_array_size(nics)) +
                               json_array_size(options), sizeof(*argv));
     size_t i, n = 0;
@@ -118,7 +119,8 @@ static void argv_free(char **argv)
 
 int morph_check_options(const struct daemon *d, const struct job *job, struct error **err)
 {
-    json_t *options = json_object_get(job->params, "morph_options"), *item;
+    _cleanup_json_ json_t *options = params_morph_options(job->params);
+    json_t *item;
     char **argv = mem_new(3 + json_array_size(options), sizeof(*argv));
     _cleanup_error_ struct error *failure = NULL;
     size_t i, n = 0;

@@ -27,7 +27,7 @@ const char *job_accel(const struct job *job)
 /* One disk of a placement: a file, or an export of the engine. */
 static json_t *disk_place(const struct daemon *d, const struct job *job, const char *name)
 {
-    bool through_engine = job_fact(job, "instant_flipped") && !job_fact(job, "detached");
+    bool through_engine = job_through_engine(job);
     _cleanup_free_ char *path = job_target(job, name), *store = job_store(d, job);
     _cleanup_free_ char *uri = engine_host_uri(store, name);
 

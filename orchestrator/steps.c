@@ -20,7 +20,8 @@ step_fn *const steps[JOB_STATE_COUNT] = {
     [JOB_DEFINING] = step_define,      [JOB_STARTING] = step_start,
     [JOB_HYDRATING] = step_hydrate,    [JOB_FINISHING] = step_finish,
     [JOB_DETACHING] = step_detach,     [JOB_REVERTING] = step_revert,
-    [JOB_CANCELLING] = step_cancel,
+    [JOB_CANCELLING] = step_cancel,    [JOB_COMMITTING] = step_commit,
+    [JOB_ROLLING_BACK] = step_rollback,
 };
 
 int run_open_source(struct run *run, struct error **err)

@@ -20,6 +20,11 @@
  *   flipped     the target is the truth
  *   detached    the engine has let go of the targets
  *   morph       what slipway-morph reported
+ *   guard       how the source was before it was guarded against being started by accident
+ *   committed   the time to go back is over
+ *   retired     the source's VM was renamed or deleted
+ *   send_back   a rollback shall send what the VM has written
+ *   sent_back   it has
  */
 #pragma once
 
@@ -86,8 +91,8 @@ int morph_warm(struct run *run, struct error **err);
 /* Asks slipway-morph whether it would take the migration's options: EINVAL with its sentence. */
 int morph_check_options(const struct daemon *d, const struct job *job, struct error **err);
 
-/* slipway-morph on a draft of that name, its recipe kept in the folder `record`; *ret_result: what it
- * reports, a new reference, or NULL. */
+/* slipway-morph on a draft of that name, its recipe kept in the folder `record`; *ret_result: what
+ * it reports, a new reference, or NULL. */
 int morph_rehearse(struct run *run, const char *draft, const char *record, json_t **ret_result,
                    struct error **err);
 
@@ -138,11 +143,22 @@ int instant_look(struct run *run, struct engine_status *status, struct error **e
  */
 int instant_upkeep(struct run *run, struct engine_status *status, struct error **err);
 
+/* step-window.c */
+step_fn step_commit, step_rollback;
+
+/* Makes it hard to start the stopped source by accident, and takes that back.  A source that cannot
+ * be guarded is noted. */
+void source_guard(struct run *run);
+int source_unguard(struct run *run, struct error **err);
+
 /* step-detach.c */
 step_fn step_detach;
 
 /* step-end.c */
 step_fn step_finish, step_revert, step_cancel;
+
+/* Starts the source again when the cutover stopped it. */
+int source_restore(struct run *run, struct error **err);
 
 /* Removes what a finished job still has: leftovers, engine, store. */
 int remove_traces(struct daemon *d, struct job *job, struct error **err);

@@ -47,7 +47,9 @@ int verb_create(struct daemon *d, const json_t *body, json_t **ret_job, struct e
     if (r < 0)
         return r;
     job = job_new(field_string(params, "name", ""), params, description);
-    r = preflight(d, job, err);
+    r = params_check_vm(params, description, err);
+    if (r == 0)
+        r = preflight(d, job, err);
     if (r == 0)
         r = job_add(d, job, err);
     if (r < 0) {
@@ -57,6 +59,8 @@ int verb_create(struct daemon *d, const json_t *body, json_t **ret_job, struct e
     pthread_mutex_lock(&d->lock);
     *ret_job = job_json_locked(d, job);
     pthread_mutex_unlock(&d->lock);
+    if (job->state == JOB_PLANNED)
+        return 0;
     r = runner_start(d, job, err);
     if (r < 0)
         json_decref(*ret_job);
@@ -100,11 +104,8 @@ static void unclaim(struct daemon *d, struct job *job)
 static int next_of_verb(const struct job *job, enum job_verb verb, enum job_state *ret_to,
                         struct error **err)
 {
-    static const enum job_state begins[] = {
-        [VERB_SYNC] = JOB_SYNCING, [VERB_CUTOVER] = JOB_STOPPING, [VERB_CANCEL] = JOB_CANCELLING};
-
     if (job->state != JOB_FAILED) {
-        *ret_to = begins[verb];
+        *ret_to = job_begin_state(job->state, verb);
         return 0;
     }
     if (job_retry_state(job->failed_state, verb, job_flip_known(job), ret_to))
@@ -138,6 +139,26 @@ static int choose_instant(struct daemon *d, struct job *job, enum job_state to,
     return job_set_fact(d, job, "instant", json_incref(asked), err);
 }
 
+/* {failback} of a rollback: does what the VM has written go back to the source?  Without a word:
+ * when that was prepared. */
+static int choose_failback(struct daemon *d, struct job *job, const json_t *body,
+                           struct error **err)
+{
+    static const struct field fields[] = {{"failback", FIELD_BOOL, false}, {NULL}};
+    bool wanted = field_bool(body, "failback", job_failback(job));
+    int r = body ? fields_check(body, fields, "a rollback", err) : 0;
+
+    if (r < 0)
+        return r;
+    if (wanted && !job_through_engine(job))
+        return error_set(err, EPERM,
+                         "migration %s cannot send back what its VM has written, because "
+                         "that was not recorded (failback was off at the cutover): roll back "
+                         "without failback, the targets stay as they are",
+                         job->name);
+    return job_set_fact(d, job, "send_back", json_boolean(wanted), err);
+}
+
 static int begin_verb(struct daemon *d, struct job *job, enum job_verb verb, const json_t *body,
                       json_t **ret_job, struct error **err)
 {
@@ -146,6 +167,8 @@ static int begin_verb(struct daemon *d, struct job *job, enum job_verb verb, con
 
     if (r == 0 && verb == VERB_CUTOVER)
         r = choose_instant(d, job, to, body, err);
+    if (r == 0 && verb == VERB_ROLLBACK && job->state == JOB_WINDOW)
+        r = choose_failback(d, job, body, err);
     if (r == 0)
         r = job_transition(d, job, to, NULL, err);
     if (r < 0) {

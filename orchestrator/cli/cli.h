@@ -10,6 +10,7 @@
 /* One per verb, in the file that has its code; listed in verbs.c. */
 extern const struct cli_verb verb_source_add, verb_source_list, verb_source_remove, verb_vm_list;
 extern const struct cli_verb verb_migrate, verb_sync, verb_cutover, verb_cancel, verb_remove;
+extern const struct cli_verb verb_set, verb_start, verb_commit, verb_rollback;
 extern const struct cli_verb verb_status, verb_rehearse, verb_report, verb_diff;
 extern const struct cli_verb verb_forecast;
 extern const struct cli_verb verb_mount, verb_engine;

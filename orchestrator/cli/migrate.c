@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* slipway migrate, sync, cutover, cancel, remove */
+/* slipway migrate, set, start, sync, cutover, commit, rollback, cancel, remove */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,127 +7,10 @@
 #include "orchestrator/cli/cli.h"
 #include "orchestrator/cli/client.h"
 #include "orchestrator/cli/common.h"
+#include "orchestrator/cli/migrate-options.h"
 #include "orchestrator/fields.h"
 
-#define INSTANT_HELP                                                                               \
-    "do not wait for the last delta: the VM starts at once and what\n"                             \
-    "is missing is fetched from the stopped source while it runs"
-
-enum migrate_key {
-    KEY_NAME = KEY_OWN, KEY_POOL, KEY_MAP_NETWORK, KEY_SHUTDOWN_POLICY, KEY_SHUTDOWN_TIMEOUT,
-    KEY_ON_FAILURE, KEY_NO_MORPH, KEY_ACCEL, KEY_CONNECTIONS, KEY_BOOT_TIMEOUT, KEY_UUID,
-    KEY_INSTANT, KEY_MORPH_OPTION
-};
-
-static const struct cli_option migrate_options[] = {
-    {"name", "NAME", KEY_NAME,
-     "of the migration and of the VM on the node (default: the VM's)", NULL, 0},
-    {"pool", "DIR", KEY_POOL, "where the targets are made: DIR/NAME/DISK.raw", "@folder", 0},
-    {"map-network", "SRC=DST", KEY_MAP_NETWORK,
-     "network of the source = network of the node, bridge:NAME or\n"
-     "none; may be repeated (default: the same name)", NULL, 0},
-    {"shutdown-policy", "POLICY", KEY_SHUTDOWN_POLICY,
-     "a guest that does not shut down: wait, force or fail (default)", "wait force fail", 0},
-    {"shutdown-timeout", "S", KEY_SHUTDOWN_TIMEOUT, "how many seconds it has (default 300)", NULL,
-     0},
-    {"on-failure", "WHAT", KEY_ON_FAILURE,
-     "a cutover that fails before the flip: restart the source\n"
-     "(default) or keep it off", "restart keep", 0},
-    {"no-morph", NULL, KEY_NO_MORPH, "do not change the guest", NULL, 0},
-    {"morph-option", "OPTION", KEY_MORPH_OPTION,
-     "of slipway-morph(8), such as dhcp or key=FILE; may be repeated", NULL, 0},
-    {"instant", NULL, KEY_INSTANT, INSTANT_HELP, NULL, 0},
-    {"accel", "ACCEL", KEY_ACCEL, "kvm, tcg or auto (default)", "auto kvm tcg", 0},
-    {"connections", "N", KEY_CONNECTIONS, "NBD connections per disk, 1 to 16", NULL, 0},
-    {"boot-timeout", "S", KEY_BOOT_TIMEOUT,
-     "how many seconds the VM has to come up (default 600)", NULL, 0},
-    {"uuid", "UUID", KEY_UUID, "of the VM on the node", NULL, 0},
-    CLI_OPTIONS_END};
-
-static int set_string(json_t *body, const char *field)
-{
-    return json_object_set_new(body, field, json_string(optarg)) == 0 ? -1 : EXIT_CODE_USAGE;
-}
-
-static int set_number(const struct cli_common *common, json_t *body, const char *field)
-{
-    char *end;
-    long long n = strtoll(optarg, &end, 10);
-
-    if (end == optarg || *end)
-        return common_usage(common, "'%s' is not a whole number", optarg);
-    json_object_set_new(body, field, json_integer(n));
-    return -1;
-}
-
-/* SRC=DST; the last '=' divides, because names of networks on sources may hold one. */
-static int map_network(const struct cli_common *common, json_t *body)
-{
-    const char *equals = strrchr(optarg, '=');
-    json_t *networks = json_object_get(body, "networks");
-    _cleanup_free_ char *from = NULL;
-
-    if (!equals || equals == optarg || !equals[1])
-        return common_usage(common, "--map-network takes SOURCE=DESTINATION, not '%s'", optarg);
-    if (!networks) {
-        networks = json_object();
-        json_object_set_new(body, "networks", networks);
-    }
-    from = strndup(optarg, (size_t)(equals - optarg));
-    json_object_set_new(networks, from, json_string(equals + 1));
-    return -1;
-}
-
-/* "dhcp" or "key=FILE", with or without the hyphens. */
-static int add_morph_option(json_t *body)
-{
-    json_t *options = json_object_get(body, "morph_options");
-    _cleanup_free_ char *option =
-        str_format("%s%s", str_starts(optarg, "--") ? "" : "--", optarg);
-
-    if (!options) {
-        options = json_array();
-        json_object_set_new(body, "morph_options", options);
-    }
-    json_array_append_new(options, json_string(option));
-    return -1;
-}
-
-static int migrate_take(struct cli_common *common, int key, void *context)
-{
-    json_t *body = context;
-
-    switch (key) {
-    case KEY_NAME:
-        return set_string(body, "name");
-    case KEY_POOL:
-        return set_string(body, "pool");
-    case KEY_SHUTDOWN_POLICY:
-        return set_string(body, "shutdown_policy");
-    case KEY_ON_FAILURE:
-        return set_string(body, "on_failure");
-    case KEY_ACCEL:
-        return set_string(body, "accel");
-    case KEY_UUID:
-        return set_string(body, "uuid");
-    case KEY_SHUTDOWN_TIMEOUT:
-        return set_number(common, body, "shutdown_timeout_s");
-    case KEY_BOOT_TIMEOUT:
-        return set_number(common, body, "boot_timeout_s");
-    case KEY_CONNECTIONS:
-        return set_number(common, body, "connections");
-    case KEY_MAP_NETWORK:
-        return map_network(common, body);
-    case KEY_INSTANT:
-        json_object_set_new(body, "instant", json_true());
-        return -1;
-    case KEY_MORPH_OPTION:
-        return add_morph_option(body);
-    default: /* KEY_NO_MORPH */
-        json_object_set_new(body, "morph", json_false());
-        return -1;
-    }
-}
+enum { KEY_FLAG = KEY_OWN };
 
 static int migrate_parse(struct cli_common *common, json_t *body, int argc, char **argv)
 {
@@ -217,11 +100,88 @@ static int run_cutover(int argc, char **argv)
 }
 
 static const struct cli_option cutover_options[] = {
-    {"instant", NULL, KEY_INSTANT, INSTANT_HELP, NULL, 0}, CLI_OPTIONS_END};
+    {"instant", NULL, KEY_FLAG, INSTANT_HELP, NULL, 0}, CLI_OPTIONS_END};
 
 const struct cli_verb verb_cutover = {
     "cutover", "NAME", 1, 1, "stop the source, last delta, morph, flip, start", run_cutover,
     cutover_options, CLI_FOLLOWS, "@migration"};
+
+static int run_start(int argc, char **argv)
+{
+    return run_plain(&verb_start, argc, argv);
+}
+
+const struct cli_verb verb_start = {
+    "start",   "NAME", 1,           1,           "begin a migration that was made for later",
+    run_start, NULL,   CLI_FOLLOWS, "@migration"};
+
+static int run_commit(int argc, char **argv)
+{
+    return run_plain(&verb_commit, argc, argv);
+}
+
+const struct cli_verb verb_commit = {"commit",
+                                     "NAME",
+                                     1,
+                                     1,
+                                     "after a cutover: there is no way back wanted any more",
+                                     run_commit,
+                                     NULL,
+                                     CLI_FOLLOWS,
+                                     "@migration"};
+
+enum { KEY_FAILBACK = KEY_OWN, KEY_DISCARD };
+
+static int rollback_take(struct cli_common *common, int key, void *context)
+{
+    json_object_set_new(context, "failback", json_boolean(key == KEY_FAILBACK));
+    return -1;
+}
+
+static int run_rollback(int argc, char **argv)
+{
+    _cleanup_json_ json_t *body = json_object();
+    struct cli_common common;
+    int r = common_parse(&common, &verb_rollback, argc, argv, rollback_take, body);
+
+    return r >= 0 ? r : post_verb(&common, argv[optind], json_object_size(body) ? body : NULL);
+}
+
+static const struct cli_option rollback_options[] = {
+    {"failback", NULL, KEY_FAILBACK,
+     "send what the VM has written back to its source first (default\n"
+     "for a migration made with --failback)", NULL, 0},
+    {"discard", NULL, KEY_DISCARD, "do not: the source is as it was at the cutover", NULL, 0},
+    CLI_OPTIONS_END};
+
+const struct cli_verb verb_rollback = {
+    "rollback", "NAME", 1, 1, "after a cutover: stop the VM here, start its source", run_rollback,
+    rollback_options, CLI_FOLLOWS, "@migration"};
+
+static int run_set(int argc, char **argv)
+{
+    _cleanup_json_ json_t *body = json_object(), *job = NULL;
+    _cleanup_free_ char *path = NULL;
+    struct cli_common common;
+    struct error *err = NULL;
+    int r = common_parse(&common, &verb_set, argc, argv, migrate_take, body);
+
+    if (r >= 0)
+        return r;
+    if (json_object_size(body) == 0)
+        return common_usage(&common, "say what shall change, see slipway set --help");
+    path = client_path("migrations", argv[optind], NULL);
+    r = client_call(common.socket, "PATCH", path, body, &job, &err);
+    if (r < 0)
+        return common_fail(&common, err);
+    if (common.json)
+        common_print(job);
+    return EXIT_CODE_OK;
+}
+
+const struct cli_verb verb_set = {
+    "set",   "NAME",      1, 1,           "change what a migration was told, until its cutover",
+    run_set, set_options, 0, "@migration"};
 
 static int run_cancel(int argc, char **argv)
 {

@@ -3,7 +3,8 @@
  * What every source platform must be able to do.  One provider per platform, chosen by the URI.
  *
  * Threads: a struct source is used by one thread at a time; open one per job.  Calls may block for
- * seconds (network); the long ones take a `cancelled` callback and look at it at least once a second.
+ * seconds (network); the long ones take a `cancelled` callback and look at it at least once a
+ * second.
  *
  * Whatever a provider creates on the source platform (checkpoints, scratch files, snapshots, NBD
  * servers) is announced through struct source_journal BEFORE it is created and taken back after it
@@ -65,9 +66,9 @@ struct source_ops {
     /*
      * The VM by name or uuid as a description, a new reference:
      *   {id, name, uuid, state, memory_bytes, vcpus, arch, machine, firmware: "bios"|"uefi",
-     *    secure_boot, os_hint?, disks: [{name, size_bytes, format, path?, bus, boot_order?, cbt: bool}],
-     *    nics: [{mac, model, network, network_type}], serial: bool, native: "<domain…>" (provider's own text)}
-     * ENOENT when there is no such VM.
+     *    secure_boot, os_hint?, disks: [{name, size_bytes, format, path?, bus, boot_order?, cbt:
+     * bool}], nics: [{mac, model, network, network_type}], serial: bool, native: "<domain…>"
+     * (provider's own text)} ENOENT when there is no such VM.
      */
     int (*describe)(struct source *source, const char *vm, json_t **ret_description,
                     struct error **err);
@@ -97,6 +98,28 @@ struct source_ops {
                     struct error **err);
 
     int (*start)(struct source *source, const char *vm, struct error **err);
+
+    /*
+     * What follows may be NULL: the platform cannot do it.
+     *
+     * guard_read: how a VM is that shall be guarded against being started by accident, a new
+     * object. guard_set: on: its cards are disconnected and it is not started with its host any
+     * more; off: as `before` says.  May be repeated.
+     */
+    int (*guard_read)(struct source *source, const char *vm, json_t **ret_before,
+                      struct error **err);
+    int (*guard_set)(struct source *source, const char *vm, const json_t *before, bool on,
+                     struct error **err);
+
+    /* Serves the disks of a VM that is off for writing, as a snapshot without bitmaps; ended by
+     * snapshot_end(committed = false).  EPERM when the VM is not off. */
+    int (*write_begin)(struct source *source, const char *vm,
+                       struct source_snapshot **ret_snapshot, struct error **err);
+
+    /* After the commit: gives the VM of the description, which is off, another name
+     * (NAME-migrated), or deletes it with its disks.  0 when that was done before. */
+    int (*retire)(struct source *source, const json_t *description, bool remove,
+                  struct error **err);
 
     /* Removes one journalled thing.  Idempotent: 0 when it is not there any more. */
     int (*cleanup)(struct source *source, const json_t *thing, struct error **err);

@@ -219,7 +219,25 @@ def detach(args, event):
     return {"mode": "detached"}
 
 
-verbs = {"status": status, "sync": sync, "cancel": cancel, "flip": flip, "detach": detach,
+def failback(args, event):
+    """The disks of the source become what the target is; the last time that is all."""
+    state = load()
+    final = args.get("final", False)
+    if state["mode"] == "returned":
+        return {"mode": "returned", "final": final, "already": True, "dirty_bytes": 0, "disks": []}
+    if state["mode"] not in ("owner", "failback"):
+        raise Refused(errno.EPERM, "'failback' does not fit the mode")
+    if os.path.exists(os.path.join(store, "fail-failback")):
+        raise Refused(errno.EPERM, "the source changed since the flip")
+    for disk in args["disks"]:
+        shutil.copyfile(state["targets"][disk["name"]], disk["uri"].removeprefix("file://"))
+    state["mode"] = "returned" if final else "failback"
+    save(state)
+    return {"mode": state["mode"], "final": final, "already": False, "dirty_bytes": 0, "disks": []}
+
+
+verbs = {"failback": failback, "status": status, "sync": sync, "cancel": cancel, "flip": flip,
+         "detach": detach,
          "draft-create": draft_create, "draft-seal": draft_seal, "draft-drop": draft_drop,
          "source": tell_sources, "stop": lambda args, event: {}}
 

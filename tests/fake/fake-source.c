@@ -7,7 +7,11 @@
  *   FOLDER/VM/snap-N/DISK.img content of point in time N, while it is being served
  *   FOLDER/VM/checkpoint-N    changes are tracked since N
  *   FOLDER/VM/hang            the guest ignores shutdown
+ *   FOLDER/VM/guarded         it cannot be started by accident
+ *   FOLDER/VM/writing-N       its disks are open for writing
  */
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -306,6 +310,73 @@ static int fake_cleanup(struct source *s, const json_t *thing, struct error **er
     return r;
 }
 
+static int fake_guard_read(struct source *s, const char *vm, json_t **ret_before,
+                           struct error **err)
+{
+    *ret_before = json_pack("{s:b}", "autostart", 1);
+    return fake_failure(s->folder, "guard", err);
+}
+
+static int fake_guard_set(struct source *s, const char *vm, const json_t *before, bool on,
+                          struct error **err)
+{
+    _cleanup_free_ char *path = str_format("%s/%s/guarded", s->folder, vm);
+    int r = fake_failure(s->folder, "guard", err);
+
+    fake_point("guard", on ? "on" : "off");
+    if (r < 0)
+        return r;
+    return on                                    ? fdio_replace_file(path, "", 0, 0600)
+           : unlink(path) < 0 && errno != ENOENT ? -errno
+                                                 : 0;
+}
+
+/* One thing on the source, announced first; the engine writes the image itself. */
+static int fake_write_begin(struct source *s, const char *vm, struct source_snapshot **ret_snapshot,
+                            struct error **err)
+{
+    _cleanup_free_ char *folder = NULL, *mark = NULL;
+    _cleanup_json_ json_t *private = json_pack("{s:{}, s:s}", "keys", "id", "writing");
+    struct source_snapshot *snapshot;
+    int r = vm_folder(s, vm, &folder, err);
+
+    if (r == 0)
+        r = fake_failure(s->folder, "write_begin", err);
+    if (r < 0)
+        return r;
+    mark = str_format("%s/writing-%lld", folder, (long long)next_number(folder));
+    json_object_set_new(private, "snap", json_string(mark));
+    json_object_set_new(private, "checkpoint", json_string(mark));
+    r = note(s, "snap", mark, json_object_get(private, "keys"), err);
+    if (r == 0)
+        r = note(s, "checkpoint", mark, json_object_get(private, "keys"), err);
+    fake_point("write_begin", "announced");
+    if (r == 0 && fdio_replace_file(mark, "", 0, 0600) < 0)
+        r = error_set(err, EIO, "cannot open the disks");
+    if (r < 0)
+        return r;
+    snapshot = snapshot_make(folder, NULL, private);
+    free(snapshot->disks[0].uri);
+    snapshot->disks[0].uri = str_format("file://%s/vda.img", folder);
+    *ret_snapshot = snapshot;
+    return 0;
+}
+
+static int fake_retire(struct source *s, const json_t *description, bool remove, struct error **err)
+{
+    _cleanup_free_ char *path = str_format("%s/%s", s->folder,
+                                           field_string(description, "name", "?"));
+    _cleanup_free_ char *other = str_format("%s-migrated", path);
+    int r = fake_failure(s->folder, "retire", err);
+
+    fake_point("retire", "before");
+    if (r < 0)
+        return r;
+    if (remove)
+        return fdio_remove_tree(path);
+    return rename(path, other) < 0 && errno != ENOENT ? error_set(err, EIO, "cannot rename") : 0;
+}
+
 static const struct source_ops fake_ops = {
     .name = "test",
     .accepts = fake_accepts,
@@ -319,6 +390,10 @@ static const struct source_ops fake_ops = {
     .shutdown = fake_shutdown,
     .start = fake_start,
     .cleanup = fake_cleanup,
+    .guard_read = fake_guard_read,
+    .guard_set = fake_guard_set,
+    .write_begin = fake_write_begin,
+    .retire = fake_retire,
 };
 
 const struct source_ops *source_ops_for(const char *uri, struct error **err)

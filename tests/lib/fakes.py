@@ -164,7 +164,8 @@ class Platform:
             time.sleep(0.01)
 
     def migrate(self, name="web", **params):
-        self.api("POST", "/v1/migrations", {"source": "src", "vm": "web", "name": name, **params})
+        self.api("POST", "/v1/migrations", {"source": "src", "vm": "web", "name": name,
+                                          "commit_window_s": 0, **params})
         return self.wait_rest(name)
 
     def verb(self, verb, name="web"):
@@ -217,22 +218,22 @@ def _drive(p, step, **environment):
             p.start()
 
 
-def kill_everywhere(step, check_end, prepare=lambda p: None, every=1):
+def kill_everywhere(step, check_end, prepare=lambda p: None, every=1, label="k"):
     """Runs a story once to learn its points, then once for each of them with slipwayd killed there.
 
     step(p) does the next thing and is true at the end of the story, check_end(p, what) looks at
-    the outcome."""
+    the outcome; label tells stories of one test apart."""
     def tell(number, name):
-        p = Platform(work / f"k{number}")
+        p = Platform(work / f"{label}{number}")
         prepare(p)
         died = _drive(p, step, **({"SLIPWAY_CRASH_AT": number} if number else
-                                  {"SLIPWAY_POINTS": work / "points"}))
+                                  {"SLIPWAY_POINTS": work / f"points-{label}"}))
         check_end(p, f"killed at {name}")
         check(died == bool(number), f"point {number} {name} was reached")
         stop(p.daemon, grace=20)
 
     tell(0, "no point")
-    points = [line.split(" ", 1) for line in (work / "points").read_text().splitlines()]
+    points = [line.split(" ", 1) for line in (work / f"points-{label}").read_text().splitlines()]
     print(f"{len(points)} points", flush=True)
     failures = 0
     with ThreadPoolExecutor(2) as pool:

@@ -72,6 +72,71 @@ static void wrong_fields_are_named(void **state)
     refuses(GOOD ",\"networks\":{\"a\":1}}", "'a'");
     refuses(GOOD ",\"networks\":{\"a\":\"\"}}", "'a'");
     refuses("{\"source\":\"s\",\"vm\":\"\"}", "vm");
+    refuses(GOOD ",\"sync_interval\":\"often\"}", "sync_interval");
+    refuses(GOOD ",\"cutover\":\"tomorrow\"}", "manual, auto, or a time");
+    refuses(GOOD ",\"replicate\":\"tomorrow\"}", "now, later, or a time");
+    refuses(GOOD ",\"windows\":[\"at night\"]}", "at night");
+    refuses(GOOD ",\"after\":[\"a b\"]}", "'a b'");
+    refuses(GOOD ",\"rehearse_check\":\"port:99999\"}", "port:NUMBER");
+    refuses(GOOD ",\"ssh_key\":\"key\"}", "absolute");
+    refuses(GOOD ",\"storage\":{\"vda\":\"here\"}}", "vda");
+    refuses(GOOD ",\"failback\":true,\"commit_window_s\":0}", "commit_window_s");
+}
+
+static void the_vm_is_never_smaller_unless_forced(void **state)
+{
+    _cleanup_json_ json_t *vm = json_loads(
+        "{\"vcpus\":4,\"memory_bytes\":1024,\"disks\":[{\"name\":\"vda\"}],\"secure_boot\":true}",
+        0, NULL);
+    static const struct {
+        const char *params, *word;
+    } cases[] = {
+        {"{\"vcpus\":3}", "less than the 4"},
+        {"{\"memory_bytes\":1000}", "set force"},
+        {"{\"vcpus\":3,\"memory_bytes\":1000,\"force\":true}", NULL},
+        {"{\"vcpus\":8,\"memory_bytes\":4096}", NULL},
+        {"{\"machine\":\"pc\"}", "Secure Boot"},
+        {"{\"machine\":\"q35\"}", NULL},
+        {"{\"storage\":{\"vdb\":\"/x\"}}", "'vdb'"},
+        {"{\"storage\":{\"vda\":\"/x\"}}", NULL},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        _cleanup_json_ json_t *params = json_loads(cases[i].params, 0, NULL);
+        _cleanup_error_ struct error *err = NULL;
+        int r = params_check_vm(params, vm, &err);
+
+        assert_int_equal(r, cases[i].word ? -EINVAL : 0);
+        if (cases[i].word && !strstr(error_text(err), cases[i].word))
+            fail_msg("'%s' is missing in: %s", cases[i].word, error_text(err));
+    }
+}
+
+static void only_what_is_late_can_be_changed(void **state)
+{
+    _cleanup_json_ json_t *body = json_loads(GOOD "}", 0, NULL), *params = NULL;
+    _cleanup_json_ json_t *late = json_loads("{\"priority\":90}", 0, NULL), *changed = NULL;
+    _cleanup_json_ json_t *early = json_loads("{\"pool\":\"/x\"}", 0, NULL);
+    _cleanup_json_ json_t *wrong = json_loads("{\"priority\":900}", 0, NULL);
+
+    assert_int_equal(params_complete(body, "/pool", &params, NULL), 0);
+    assert_int_equal(params_change(params, late, &changed, NULL), 0);
+    assert_int_equal(field_integer(changed, "priority", 0), 90);
+    assert_int_equal(field_integer(params, "priority", 0), 50); /* the old ones stay as they were */
+    assert_int_equal(params_change(params, early, &changed, NULL), -EPERM);
+    assert_int_equal(params_change(params, wrong, &changed, NULL), -EINVAL);
+}
+
+static void options_of_the_morph_come_from_fields(void **state)
+{
+    _cleanup_json_ json_t *params = json_loads(
+        "{\"dhcp\":true,\"ssh_key\":\"/k\",\"keep_credentials\":false,"
+        "\"morph_options\":[\"--key=/l\"]}", 0, NULL);
+    _cleanup_json_ json_t *options = params_morph_options(params);
+    _cleanup_json_ json_t *expected = json_loads(
+        "[\"--dhcp\",\"--ssh-key=root=/k\",\"--drop-credentials\",\"--key=/l\"]", 0, NULL);
+
+    assert_true(json_equal(options, expected));
 }
 
 static void networks_are_mapped_or_keep_their_name(void **state)
@@ -98,6 +163,9 @@ int main(void)
         cmocka_unit_test(defaults_are_filled_in),
         cmocka_unit_test(what_was_asked_for_wins),
         cmocka_unit_test(wrong_fields_are_named),
+        cmocka_unit_test(the_vm_is_never_smaller_unless_forced),
+        cmocka_unit_test(only_what_is_late_can_be_changed),
+        cmocka_unit_test(options_of_the_morph_come_from_fields),
         cmocka_unit_test(networks_are_mapped_or_keep_their_name),
     };
 

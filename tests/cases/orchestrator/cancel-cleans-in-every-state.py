@@ -14,7 +14,8 @@ p.add_source()
 
 
 def create(name, **params):
-    p.api("POST", "/v1/migrations", {"source": "src", "vm": "web", "name": name, **params})
+    p.api("POST", "/v1/migrations", {"source": "src", "vm": "web",
+                                     "commit_window_s": 0, "name": name, **params})
 
 
 def check_clean(name):

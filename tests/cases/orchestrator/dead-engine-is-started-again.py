@@ -14,7 +14,7 @@ from fakes import Platform
 p = Platform(work / "p")
 p.start(FAKE_SYNC_STEPS=40, FAKE_SYNC_PAUSE=0.05)
 p.add_source()
-p.api("POST", "/v1/migrations", {"source": "src", "vm": "web"})
+p.api("POST", "/v1/migrations", {"source": "src", "vm": "web", "commit_window_s": 0})
 wait_until(lambda: (p.job()["progress"] or {}).get("phase") == "copy", "the copy runs")
 engines = [int(c.parent.name) for c in Path("/proc").glob("[0-9]*/cmdline")
            if str(p.state / "stores/web").encode() in c.read_bytes()]

@@ -51,8 +51,9 @@ for ref in refs(api):
 
 # The fields of a migration are those that slipwayd takes.
 params = api["components"]["schemas"]["MigrationParams"]["properties"]
-code = (source / "orchestrator/params.c").read_text()
-fields = set(re.findall(r'\{"(\w+)", FIELD_', code))
+code = (source / "orchestrator/params-table.c").read_text()
+fields = set(re.findall(r'(?:STRING|BOOL|INTEGER)\("(\w+)"|\.name = "(\w+)"', code))
+fields = {a or b for a, b in fields}
 same(set(params), fields, "MigrationParams and params.c")
 
 for page in ("slipwayd.md", "slipway.md"):

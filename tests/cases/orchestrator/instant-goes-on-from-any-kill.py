@@ -17,7 +17,7 @@ def step(p):
     if job is None:
         if not p.api("GET", "/v1/sources")["sources"]:
             p.add_source()
-        p.api("POST", "/v1/migrations", {"source": "src", "vm": "web"})
+        p.api("POST", "/v1/migrations", {"source": "src", "vm": "web", "commit_window_s": 0})
     elif job["active"]:
         time.sleep(0.005)
     elif job["state"] == "mirrored":

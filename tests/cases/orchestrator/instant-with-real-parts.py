@@ -31,7 +31,8 @@ process = daemon()
 vm.write("vda", 0, 65536, 1)
 vm.write("vdb", 1 << 20, 4096, 2)
 slipway("source", "add", "lab", lab.uri)
-slipway("migrate", "lab/t1", "--name", "moved", "--no-morph", "--shutdown-policy", "force",
+slipway("migrate", "lab/t1", "--name", "moved", "--no-morph", "--commit-window", "none",
+        "--shutdown-policy", "force",
         "--shutdown-timeout", "2", "--follow")
 vm.write("vda", 131072, 65536, 3)
 slipway("sync", "moved", "--follow")
@@ -58,7 +59,8 @@ slipway("engine", "limit", store, "--source-rate", "0")
 wait_until(lambda: not job()["active"], "it ends", timeout=120, pause=0.3)
 print(" ".join(states()))
 check(job()["state"] == "done" and "error" not in job(), f"done: {job()}")
-check(states()[-4:] == ["hydrating", "finishing", "detaching", "done"], f"{states()}")
+check(states()[-5:] == ["hydrating", "finishing", "detaching", "committing",
+                          "done"], f"{states()}")
 slipway("report", "moved")
 for name in ("vda", "vdb"):
     target = (work / f"pool/moved/{name}.raw").read_bytes()

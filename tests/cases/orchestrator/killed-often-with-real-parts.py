@@ -35,7 +35,8 @@ def go(verb, wanted):
 vm.write("vda", 0, 1 << 20, 1)
 vm.write("vdb", 1 << 20, 4096, 2)
 slipway("source", "add", "lab", lab.uri)
-kills = go(["migrate", "lab/t1", "--name", "moved", "--no-morph", "--shutdown-policy", "force",
+kills = go(["migrate", "lab/t1", "--name", "moved", "--no-morph", "--commit-window", "none",
+            "--shutdown-policy", "force",
             "--shutdown-timeout", "2"], "mirrored")
 for number in (3, 4):
     vm.write("vda", number << 20, 65536, number)

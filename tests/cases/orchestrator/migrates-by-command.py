@@ -14,7 +14,8 @@ p.start()
 p.cli("source", "add", "src", f"test://{p.source}")
 check("src" in p.cli("source", "list"), "the source is listed")
 check("web" in p.cli("vm", "list", "src"), "the VM is listed")
-p.cli("migrate", "src/web", "--morph-option", "dhcp", "--morph-option", "--key=/a/key",
+p.cli("migrate", "src/web", "--commit-window", "none", "--morph-option", "dhcp",
+      "--morph-option", "--key=/a/key",
       "--follow")
 job = json.loads(p.cli("status", "web", "--json"))
 check(job["state"] == "mirrored" and job["generation"] == 0, "the first generation is there")

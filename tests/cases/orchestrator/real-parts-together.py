@@ -17,7 +17,8 @@ vm.write("vda", 0, 65536, 1)
 vm.write("vdb", 1 << 20, 4096, 2)
 slipway("source", "add", "lab", lab.uri)
 check("t1" in slipway("vm", "list", "lab"), "the VM is listed")
-slipway("migrate", "lab/t1", "--name", "moved", "--no-morph", "--shutdown-policy", "force",
+slipway("migrate", "lab/t1", "--name", "moved", "--no-morph", "--commit-window", "none",
+        "--shutdown-policy", "force",
         "--shutdown-timeout", "2", "--follow")
 check(job()["generation"] == 0, "the initial sync is committed")
 vm.write("vda", 131072, 65536, 3)

@@ -101,7 +101,8 @@ def story(p):
     if not p.api("GET", "/v1/sources")["sources"]:
         p.add_source()
     elif not job:
-        p.api("POST", "/v1/migrations", {"source": "src", "vm": "web", "name": "web"})
+        p.api("POST", "/v1/migrations", {"source": "src", "vm": "web",
+                                         "commit_window_s": 0, "name": "web"})
     elif job["state"] == "failed":
         p.verb("sync")
     elif job["state"] == "mirrored" and not job["active"] and not job["rehearsal"]:

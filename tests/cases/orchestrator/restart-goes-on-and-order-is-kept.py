@@ -15,7 +15,8 @@ p.start(FAKE_SYNC_STEPS=40, FAKE_SYNC_PAUSE=0.05, options=["--max-syncs", "1"])
 p.add_source()
 names = ["first", "second", "third", "fourth"]
 for name in names:
-    p.api("POST", "/v1/migrations", {"source": "src", "vm": "web", "name": name})
+    p.api("POST", "/v1/migrations", {"source": "src", "vm": "web",
+                                     "commit_window_s": 0, "name": name})
     wait_until(lambda: p.job(name)["state"] == "syncing", f"{name} syncs or waits", pause=0.01)
 wait_until(lambda: (p.job("first")["progress"] or {}).get("phase") == "copy", "the copy runs")
 begin = time.monotonic()
@@ -38,7 +39,8 @@ p = Platform(work / "fifo")
 p.start(FAKE_SYNC_STEPS=4, FAKE_SYNC_PAUSE=0.05, options=["--max-syncs", "1"])
 p.add_source()
 for name in names:
-    p.api("POST", "/v1/migrations", {"source": "src", "vm": "web", "name": name})
+    p.api("POST", "/v1/migrations", {"source": "src", "vm": "web",
+                                     "commit_window_s": 0, "name": name})
     wait_until(lambda: p.job(name)["state"] != "created" and p.job(name)["progress"] or
                p.job(name)["state"] == "mirrored", f"{name} syncs or waits", pause=0.01)
 for name in names:

@@ -56,7 +56,8 @@ def end_target():
 defer(end_target)
 daemon = daemon_start()
 slipway("source", "add", "lab", lab.uri)
-slipway("migrate", "lab/shop", "--no-morph", "--accel", "tcg", "--shutdown-policy", "force",
+slipway("migrate", "lab/shop", "--no-morph", "--commit-window", "none", "--accel", "tcg",
+        "--shutdown-policy", "force",
         "--shutdown-timeout", "1", "--boot-timeout", "60", "--detach")
 for number in range(ROUNDS):
     last = number == ROUNDS - 1

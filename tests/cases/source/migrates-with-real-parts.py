@@ -39,7 +39,8 @@ slipway("source", "add", "lab", lab.uri)
 check("shop" in slipway("vm", "list", "lab"), "the VM is listed")
 vm.write("vda", 1 << 20, 1 << 20, 1)
 vm.write("vdb", 2 << 20, 65536, 2)
-slipway("migrate", "lab/shop", "--no-morph", "--accel", "tcg", "--shutdown-policy", "force",
+slipway("migrate", "lab/shop", "--no-morph", "--commit-window", "none", "--accel", "tcg",
+        "--shutdown-policy", "force",
         "--shutdown-timeout", "1", "--follow", "--boot-timeout", "60")
 vm.write("vda", 3 << 20, 65536, 3)
 slipway("sync", "shop", "--follow")
