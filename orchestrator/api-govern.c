@@ -2,7 +2,7 @@
 /* Requests about forecasts and limits. */
 #include "orchestrator/api-handlers.h"
 
-#include "orchestrator/fields.h"
+#include "orchestrator/governor.h"
 
 int get_forecast(struct daemon *d, const struct api_request *request, const json_t *body,
                  const char *name, struct api_answer *answer, struct error **err)
@@ -15,4 +15,23 @@ int get_forecast(struct daemon *d, const struct api_request *request, const json
     answer->body = forecast_json(&f);
     json_object_set_new(answer->body, "name", json_string(name));
     return 0;
+}
+
+int get_limits(struct daemon *d, const struct api_request *request, const json_t *body,
+               const char *name, struct api_answer *answer, struct error **err)
+{
+    answer->body = governor_list(d);
+    return 0;
+}
+
+int put_limit(struct daemon *d, const struct api_request *request, const json_t *body,
+              const char *name, struct api_answer *answer, struct error **err)
+{
+    return governor_set(d, body, &answer->body, err);
+}
+
+int delete_limit(struct daemon *d, const struct api_request *request, const json_t *body,
+                 const char *name, struct api_answer *answer, struct error **err)
+{
+    return governor_clear(d, body, err);
 }

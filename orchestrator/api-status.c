@@ -2,6 +2,8 @@
 /* GET /v1/status: everything there is, as of one generation, so that the stream of events goes on
  * exactly there. */
 #include "orchestrator/api-handlers.h"
+
+#include "orchestrator/governor.h"
 #include "orchestrator/fields.h"
 #include "orchestrator/version.h"
 
@@ -23,7 +25,7 @@ static json_t *node_json_locked(const struct daemon *d)
 {
     return json_pack("{s:s?, s:s, s:I, s:I}", "uri", d->options->node_uri, "pool",
                      d->options->pool, "sync_slots", (json_int_t)d->options->max_syncs,
-                     "sync_slots_used", (json_int_t)d->syncs);
+                     "sync_slots_used", (json_int_t)governor_running_locked(d));
 }
 
 int get_status(struct daemon *d, const struct api_request *request, const json_t *body,

@@ -16,12 +16,14 @@
 #include "engine/control.h"
 #include "orchestrator/events.h"
 #include "orchestrator/forecast.h"
+#include "orchestrator/govern-place.h"
 #include "orchestrator/journal.h"
 #include "orchestrator/node/node.h"
 #include "orchestrator/options.h"
 #include "orchestrator/source/source.h"
 #include "orchestrator/states.h"
 
+struct governor;
 struct rehearsal;
 
 struct progress_state {
@@ -30,7 +32,12 @@ struct progress_state {
     uint64_t total_bytes;
     uint64_t rate_bytes_s;
     double eta_s; /* < 0: not known */
+    uint64_t limit_bytes_s; /* 0: nothing limits it */
+    char because[160];      /* why it is queued or limited; "": it is not */
 };
+
+/* Syncs that may run at the same time; see governor.h. */
+enum job_turn { TURN_NONE, TURN_WAITING, TURN_TAKEN };
 
 struct job {
     struct job *next; /* daemon->jobs */
@@ -47,7 +54,10 @@ struct job {
     /* Gone with the process; guarded by daemon->lock. */
     bool active;     /* claimed by a thread */
     bool cancel;     /* somebody wants the active thread to give up */
-    uint64_t ticket; /* place in the queue for a sync slot; 0: not waiting */
+    enum job_turn turn;
+    uint64_t ticket;           /* number of its last wait for a turn */
+    int64_t queued_ns;         /* when that began, monotonic */
+    struct govern_place place; /* where its last sync ran or waits to run */
     struct progress_state progress;
     struct forecast forecast; /* as it was at ... */
     int64_t forecast_mono_ns; /* ... this time; 0: there is none */
@@ -61,11 +71,11 @@ struct daemon {
     struct events *events;
     struct secrets *secrets;
     pthread_mutex_t lock;   /* guards what follows; taken before events->lock */
-    pthread_cond_t changed; /* threads, syncs, tickets, stopping, cancel */
+    pthread_cond_t changed; /* threads, turns, shares, stopping, cancel */
     struct job *jobs;
     unsigned threads; /* job threads alive */
-    unsigned syncs;   /* sync slots in use */
     uint64_t tickets;
+    struct governor *governor;
     bool stopping;
 };
 
@@ -141,9 +151,8 @@ int runner_resume(struct daemon *d, struct error **err);
  * long.  False: some are still there. */
 bool runner_stop(struct daemon *d, uint64_t timeout_ns);
 
-/* Waits for a sync slot, first come, first served.  -ECANCELED when the job or the daemon ends. */
-int runner_acquire_slot(struct daemon *d, struct job *job);
-void runner_release_slot(struct daemon *d);
+/* Should this job's thread give up: asked to, or the daemon ends? */
+bool job_interrupted_locked(const struct daemon *d, const struct job *job);
 
 /* verbs.c: what the API does to jobs. */
 int verb_create(struct daemon *d, const json_t *body, json_t **ret_job, struct error **err);

@@ -39,10 +39,12 @@ enum backoff_change backoff_look(struct backoff *b, double latency_s, double rat
 {
     bool slow;
 
-    if (!(latency_s > 0) || !(rate >= 0))
+    if (!(latency_s > 0))
         return BACKOFF_SAME;
     if (b->usual_s <= 0 || latency_s < b->usual_s)
         b->usual_s = latency_s;
+    if (!(rate >= 0))
+        return BACKOFF_SAME;
     slow = is_slow(b, latency_s);
     if (!slow)
         b->best_rate = MAX(b->best_rate, rate);

@@ -26,5 +26,5 @@ struct backoff {
 enum backoff_change { BACKOFF_SAME, BACKOFF_LOWERED, BACKOFF_RAISED, BACKOFF_OVER };
 
 /* One look.  latency_s: what reads take now, <= 0: nothing was read since; rate: bytes per second
- * that are copied now. */
+ * that are copied now, < 0: not known, only the usual time is learned. */
 enum backoff_change backoff_look(struct backoff *b, double latency_s, double rate);

@@ -55,6 +55,7 @@ void job_free(struct job *job)
     json_decref(job->description);
     json_decref(job->facts);
     json_decref(job->shown);
+    govern_place_done(&job->place);
     rehearsal_free(job->rehearsal);
     free(job);
 }
@@ -320,6 +321,10 @@ static json_t *progress_json(const struct progress_state *p)
                   "rate_bytes_s", (json_int_t)p->rate_bytes_s);
     if (p->eta_s >= 0)
         json_object_set_new(j, "eta_s", json_real(p->eta_s));
+    if (p->limit_bytes_s)
+        json_object_set_new(j, "limit_bytes_s", json_integer((json_int_t)p->limit_bytes_s));
+    if (p->because[0])
+        json_object_set_new(j, "because", json_string(p->because));
     return j;
 }
 

@@ -64,6 +64,11 @@ static const char *const schema[] = {
     "ALTER TABLE passes ADD COLUMN started_mono_ns INTEGER;"
     "ALTER TABLE passes ADD COLUMN boot_id TEXT;"
     "ALTER TABLE passes ADD COLUMN freeze_s REAL;",
+
+    "CREATE TABLE limits(scope TEXT NOT NULL, name TEXT NOT NULL, body_json TEXT NOT NULL,"
+    " PRIMARY KEY(scope, name));"
+    "CREATE TABLE governed(migration TEXT PRIMARY KEY"
+    " REFERENCES migrations(name) ON DELETE CASCADE, before_json TEXT NOT NULL);",
 };
 
 void stamp_now(struct stamp *stamp)

@@ -102,6 +102,20 @@ int journal_remove_leftover(struct journal *journal, int64_t id, struct error **
 int journal_list_leftovers(struct journal *journal, const char *migration, int64_t pass,
                            json_t **ret_rows, struct error **err);
 
+/* Limits of the governor: {body: govern-limit.h}. */
+int journal_list_limits(struct journal *journal, json_t **ret_rows, struct error **err);
+int journal_put_limit(struct journal *journal, const char *scope, const char *name,
+                      const json_t *body, struct error **err);
+int journal_remove_limit(struct journal *journal, const char *scope, const char *name,
+                         struct error **err);
+
+/* The limits that the engine of a migration had before the governor told it others; NULL: it has not
+ * been told any. */
+int journal_get_governed(struct journal *journal, const char *migration, json_t **ret_before,
+                         struct error **err);
+int journal_set_governed(struct journal *journal, const char *migration, const json_t *before,
+                         struct error **err);
+
 /* Events: {seq, time_ns, migration, body}. */
 int journal_add_event(struct journal *journal, const char *migration, const json_t *body,
                       int64_t *ret_seq, struct error **err);

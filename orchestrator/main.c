@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "orchestrator/daemon.h"
 #include "orchestrator/guard.h"
+#include "orchestrator/governor.h"
 #include "orchestrator/httpd.h"
 #include "orchestrator/rehearsal.h"
 #include "orchestrator/secrets.h"
@@ -116,7 +117,9 @@ static int daemon_start(struct daemon *d, struct httpd **ret_httpd, struct error
         return r;
     sources_take_plain(d);
     d->events = events_new(d->journal);
-    r = jobs_load(d, err);
+    r = governor_open(d, err);
+    if (r == 0)
+        r = jobs_load(d, err);
     if (r == 0)
         forecast_refresh_all(d);
     if (r == 0)
@@ -190,6 +193,7 @@ static void daemon_stop(struct daemon *d, struct httpd *httpd)
     httpd_stop(httpd);
     if (!idle)
         _exit(EXIT_CODE_OK);
+    governor_close(d);
     jobs_free(d);
     d->events = events_free(d->events);
     d->journal = journal_close(d->journal);

@@ -25,11 +25,11 @@ static bool wants(struct run *run, bool *ret_cancel)
 bool run_interrupted(void *context)
 {
     struct run *run = context;
-    bool cancel, stop = wants(run, &cancel);
 
     if (run->rehearsal)
         return rehearsal_interrupted(run->rehearsal);
-    return stop || (cancel && job_may_follow(run->job->state, JOB_CANCELLING));
+    LOCK_FOR_SCOPE(&run->daemon->lock);
+    return job_interrupted_locked(run->daemon, run->job);
 }
 
 /* Where a failure in this state leads. */
@@ -195,40 +195,7 @@ bool runner_stop(struct daemon *d, uint64_t timeout_ns)
     return true;
 }
 
-/* True when no other job has waited longer. */
-static bool is_first_locked(const struct daemon *d, const struct job *job)
+bool job_interrupted_locked(const struct daemon *d, const struct job *job)
 {
-    for (const struct job *other = d->jobs; other; other = other->next)
-        if (other != job && other->ticket && other->ticket < job->ticket)
-            return false;
-    return true;
-}
-
-int runner_acquire_slot(struct daemon *d, struct job *job)
-{
-    int r = 0;
-
-    LOCK_FOR_SCOPE(&d->lock);
-    job->ticket = ++d->tickets;
-    while (r == 0 && (d->syncs >= d->options->max_syncs || !is_first_locked(d, job))) {
-        strcpy(job->progress.phase, "queued");
-        job->progress.eta_s = -1;
-        if (d->stopping || job->cancel)
-            r = -ECANCELED;
-        else
-            pthread_cond_wait(&d->changed, &d->lock);
-    }
-    job->ticket = 0;
-    job->progress.phase[0] = '\0';
-    if (r == 0)
-        d->syncs++;
-    pthread_cond_broadcast(&d->changed);
-    return r;
-}
-
-void runner_release_slot(struct daemon *d)
-{
-    LOCK_FOR_SCOPE(&d->lock);
-    d->syncs--;
-    pthread_cond_broadcast(&d->changed);
+    return d->stopping || (job->cancel && job_may_follow(job->state, JOB_CANCELLING));
 }

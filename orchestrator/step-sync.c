@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/governor.h"
 #include "orchestrator/steps.h"
 
 #define ENGINE_TRIES 3
@@ -186,8 +187,11 @@ static int pass_copy(struct run *run, int64_t id, struct source_snapshot *snapsh
     _cleanup_json_ json_t *args = sync_args(run, snapshot), *result = NULL;
     uint64_t start = clock_now_ns();
     int64_t generation;
-    int r = sync_call(run, args, &result, err);
+    int r = governor_begin_flow(run, job_states[run->job->state].flags & STATE_CUTOVER, err);
 
+    if (r == 0)
+        r = sync_call(run, args, &result, err);
+    governor_end_flow(run);
     if (r == 0) {
         generation = field_integer(result, "generation", 0);
         r = journal_commit_pass(run->daemon->journal, id, generation,
@@ -280,12 +284,12 @@ out:
 
 int step_sync(struct run *run, struct error **err)
 {
-    int r = runner_acquire_slot(run->daemon, run->job);
+    int r = governor_wait_turn(run);
 
     if (r < 0)
         return error_set(err, -r, "interrupted while waiting for its turn");
     r = pass_run(run, "delta", err);
-    runner_release_slot(run->daemon);
+    governor_end_turn(run);
     return r;
 }
 

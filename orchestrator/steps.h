@@ -31,6 +31,7 @@
 #include "orchestrator/daemon.h"
 
 struct engine_status;
+struct govern_flow;
 struct morpher;
 struct rehearsal;
 
@@ -42,6 +43,7 @@ struct run {
     struct source *source;        /* NULL: not open */
     struct leftover_owner owner;
     struct control *engine; /* NULL: not attached */
+    struct govern_flow *flow; /* while an engine copies; governor.h */
     struct node *node;      /* NULL: not open */
     struct morpher *morpher; /* NULL: none was started */
     struct rehearsal *rehearsal; /* this is not the job's own work but a rehearsal's; NULL: it is */

@@ -254,7 +254,7 @@ int client_call(const char *socket, const char *method, const char *path, const 
     headers = curl_slist_append(headers, "Expect:");
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    if (strcmp(method, "POST") == 0)
+    if (text || strcmp(method, "POST") == 0)
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text ? text : "");
     r = finish(curl, curl_easy_perform(curl), socket, &answer, ret_answer, err);
     curl_slist_free_all(headers);

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """An engine that speaks the control protocol of engine/control.h and keeps whole files as
 generations: STORE/gN-DISK; the state is STORE/engine.json.  FAKE_SYNC_STEPS and FAKE_SYNC_PAUSE
-make syncs slow.  After an instant flip each look at the status while the source is known hydrates a
-bit, FAKE_HYDRATE_STEPS in all."""
+make syncs slow, FAKE_SYNC_STEP_BYTES is what a step seems to copy.  STORE/limits.log has each limit
+it was told, STORE/latency-ms (or FAKE_LATENCY, a file for all stores) what reads take.
+After an instant flip each look at the status while the source is known hydrates a bit,
+FAKE_HYDRATE_STEPS in all."""
 
 import errno
 import json
@@ -17,7 +19,8 @@ import time
 store = sys.argv[1]
 state_path = os.path.join(store, "engine.json")
 lock = threading.Lock()
-live = {"draft": None, "cancel": False, "operation": None, "syncing": None, "sources": None}
+live = {"limits": {"source_bytes_s": 0, "source_iops": 0}, "done": 0}
+live |= {"draft": None, "cancel": False, "operation": None, "syncing": None, "sources": None}
 STEPS = int(os.environ.get("FAKE_HYDRATE_STEPS", "3"))
 
 
@@ -99,7 +102,25 @@ def plain_status(state):
     return {"mode": state["mode"], "generation": state["generation"],
             "snapshot": state["snapshot"], "local_changes": state["local_changes"],
             "drafts": [live["draft"]] if live["draft"] else [], "operation": live["operation"],
-            "sync": {"snapshot": live["syncing"]} if live["syncing"] else None}
+            "limits": {"vm": live["limits"], "disks": {}}, "sync": sync_status(state)}
+
+
+def sync_status(state):
+    if not live["syncing"]:
+        return None
+    path = os.environ.get("FAKE_LATENCY", os.path.join(store, "latency-ms"))
+    ms = float(open(path, encoding="utf-8").read()) if os.path.exists(path) else 0
+    return {"snapshot": live["syncing"], "phase": "copy", "done_bytes": live["done"],
+            "total_bytes": 1 << 40,
+            "disks": [{"name": disk, "read_latency_us": ms * 1000} for disk in state["targets"]]}
+
+
+def limit(args, event):
+    live["limits"].update(args)
+    if args:
+        with open(os.path.join(store, "limits.log"), "a", encoding="utf-8") as log:
+            log.write(json.dumps({"syncing": live["syncing"], **live["limits"]}) + "\n")
+    return {"vm": live["limits"], "disks": {}}
 
 
 def sync(args, event):
@@ -114,9 +135,11 @@ def sync(args, event):
     live["cancel"] = False
     live["syncing"] = args["snapshot"]
     steps = int(os.environ.get("FAKE_SYNC_STEPS", "2"))
+    step_bytes = int(os.environ.get("FAKE_SYNC_STEP_BYTES", "1000"))
     for step in range(steps):
-        event({"event": "progress", "phase": "copy", "done_bytes": step * 1000,
-               "total_bytes": steps * 1000, "rate_bytes_s": 1000.0, "eta_s": 1.0})
+        live["done"] = step * step_bytes
+        event({"event": "progress", "phase": "copy", "done_bytes": live["done"],
+               "total_bytes": steps * step_bytes, "rate_bytes_s": 1000.0, "eta_s": 1.0})
         time.sleep(float(os.environ.get("FAKE_SYNC_PAUSE", "0.01")))
         if live["cancel"]:
             raise Refused(errno.ECANCELED, "the sync was cancelled")
@@ -239,7 +262,7 @@ def failback(args, event):
 verbs = {"failback": failback, "status": status, "sync": sync, "cancel": cancel, "flip": flip,
          "detach": detach,
          "draft-create": draft_create, "draft-seal": draft_seal, "draft-drop": draft_drop,
-         "source": tell_sources, "stop": lambda args, event: {}}
+         "source": tell_sources, "limit": limit, "stop": lambda args, event: {}}
 
 
 def answer(file, message):
@@ -254,7 +277,7 @@ def answer(file, message):
             pass
 
     try:
-        exclusive = message["verb"] not in ("status", "cancel", "stop")
+        exclusive = message["verb"] not in ("status", "cancel", "limit", "stop")
         if exclusive:
             lock.acquire()
             live["operation"] = message["verb"]

@@ -447,8 +447,9 @@ static void odd_looks_change_nothing(void **state)
 
     assert_int_equal(backoff_look(&b, 0, 5), BACKOFF_SAME);
     assert_int_equal(backoff_look(&b, -1, 5), BACKOFF_SAME);
-    assert_int_equal(backoff_look(&b, 0.5, -5), BACKOFF_SAME);
     assert_true(b.usual_s == 0);
+    assert_int_equal(backoff_look(&b, 0.5, -5), BACKOFF_SAME);
+    assert_true(b.usual_s == 0.5 && b.rate == 0);
 }
 
 int main(void)
