@@ -1,0 +1,60 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+# suite: quick
+# timeout: 90
+"""Places are given by priority, then by order; hosts that are full keep nobody else back; who waits
+is told why."""
+
+from case import check, wait_until, work
+from fakes import Platform
+
+p = Platform(work / "x")
+p.start(options=("--max-syncs", "3"), FAKE_SYNC_STEPS=3000, FAKE_SYNC_PAUSE="0.02")
+p.add_source()
+for name in "abcdef":
+    (p.source / name).mkdir()
+    (p.source / name / "power").write_text("running")
+    (p.source / name / "vda.img").write_text("x")
+    p.describe(p.source / name, host="esx2" if name in "ef" else "esx1")
+
+
+def begin(name, phase, **params):
+    p.api("POST", "/v1/migrations", {"source": "src", "vm": name, **params})
+    wait_until(lambda: (p.job(name)["progress"] or {}).get("phase") == phase, f"{name}: {phase}")
+
+
+def cancel(name):
+    p.api("POST", f"/v1/migrations/{name}/cancel")
+    check(p.wait_rest(name)["state"] == "cancelled", f"{name} is cancelled")
+
+
+p.api("PUT", "/v1/limits", {"scope": "host", "rules": [{"syncs": 2}]})
+begin("a", "copy")
+begin("b", "copy")
+begin("c", "queued")
+begin("d", "queued", **({"priority": 90} if "priority" in p.job("a")["params"] else {}))
+check(p.job("c")["progress"]["because"] == "host esx1: 2 of 2 syncs run",
+      f"the reason is told: {p.job('c')['progress']}")
+begin("e", "copy")   # of another host: it need not wait for those before it
+begin("f", "queued")
+check(p.job("f")["progress"]["because"] == "slipwayd: 3 of 3 syncs run",
+      f"the daemon's own limit: {p.job('f')['progress']}")
+
+first, second = ("d", "c") if "priority" in p.job("a")["params"] else ("c", "d")
+cancel("a")
+wait_until(lambda: p.job(first)["progress"]["phase"] == "copy", f"{first} is next")
+check(p.job(second)["progress"]["phase"] == "queued", f"{second} still waits")
+p.api("PUT", "/v1/limits", {"scope": "host", "name": "esx1", "rules": [{"syncs": 9}]})
+cancel("e")
+wait_until(lambda: p.job(second)["progress"]["phase"] == "copy" or
+           p.job("f")["progress"]["phase"] == "copy", "another one begins")
+cancel("f")
+cancel(first)
+wait_until(lambda: p.job(second)["progress"]["phase"] == "copy", f"{second} begins")
+
+# Killed and started again there are as many places as it is told (a sync that an engine has gone on
+# with shows no progress of its own here).
+p.kill()
+p.start(options=("--max-syncs", "1"))
+wait_until(lambda: sorted((p.job(n)["progress"] or {}).get("phase", "") for n in ("b", second)) ==
+           ["", "queued"], "one of the two goes on, the other waits")
