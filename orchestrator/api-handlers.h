@@ -18,3 +18,6 @@ handler_fn get_status;
 
 /* All migrations, oldest first; new reference. */
 json_t *migrations_json_locked(const struct daemon *d);
+
+/* api-schedule.c */
+handler_fn get_explain, get_schedule;

@@ -208,6 +208,8 @@ static const struct route {
     {"POST", "/v1/migrations/{name}/rehearsal", 202, BODY_ALLOWED, post_rehearsal},
     {"DELETE", "/v1/migrations/{name}/rehearsal", 202, BODY_NONE, delete_rehearsal},
     {"GET", "/v1/migrations/{name}/rehearsals", 200, BODY_NONE, get_rehearsals},
+    {"GET", "/v1/migrations/{name}/explain", 200, BODY_NONE, get_explain},
+    {"GET", "/v1/schedule", 200, BODY_NONE, get_schedule},
     {"GET", "/v1/migrations/{name}/forecast", 200, BODY_NONE, get_forecast},
     {"GET", "/v1/migrations/{name}/report", 200, BODY_NONE, get_report},
     {"GET", "/v1/migrations/{name}/events", 200, BODY_NONE, get_events},

@@ -25,6 +25,7 @@
 
 struct governor;
 struct rehearsal;
+struct scheduler;
 
 struct progress_state {
     char phase[16]; /* "map", "copy", "seal", "fold", "hydrate", "queued"; empty: none */
@@ -77,6 +78,7 @@ struct daemon {
     uint64_t tickets;
     struct governor *governor;
     bool stopping;
+    struct scheduler *scheduler; /* made before anybody can ask */
 };
 
 /* job.c */

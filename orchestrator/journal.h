@@ -84,6 +84,13 @@ int journal_list_passes(struct journal *journal, const char *migration, json_t *
 int journal_list_recent(struct journal *journal, const char *migration, json_t **ret_passes,
                         json_t **ret_transitions, json_t **ret_rehearsals, struct error **err);
 
+/* {pass: {wall_ns, mono_ns, boot_id, seconds} of the last committed one, syncs: {n} since the last
+ * rehearsal began, failures: {n, wall_ns, mono_ns, boot_id} of syncs in a row and the last of them,
+ * cutover_failed: {wall_ns}: the last try of the cutover came back or failed, window: {wall_ns,
+ * mono_ns, boot_id} when that state began}; what never happened is missing.  New reference. */
+int journal_get_past(struct journal *journal, const char *migration, json_t **ret_past,
+                     struct error **err);
+
 /* Rehearsals: {id, migration, state, params, result, started_ns, ended}; latest first, migration
  * NULL: of all.  Beginning one ends those of the migration that had not ended. */
 int journal_begin_rehearsal(struct journal *journal, const char *migration, const json_t *params,

@@ -18,6 +18,7 @@
 #include "orchestrator/httpd.h"
 #include "orchestrator/rehearsal.h"
 #include "orchestrator/secrets.h"
+#include "orchestrator/scheduler.h"
 
 #define STOP_TIMEOUT_NS (15 * NS_PER_S)
 #define LOCK_TRIES 20
@@ -128,6 +129,8 @@ static int daemon_start(struct daemon *d, struct httpd **ret_httpd, struct error
         r = rehearsals_resume(d, err);
     if (r == 0)
         r = runner_resume(d, err); /* before anybody can ask or add */
+    if (r == 0)
+        r = scheduler_start(d, err);
     return r == 0 ? httpd_start(d, ret_httpd, err) : r;
 }
 
@@ -193,6 +196,7 @@ static void daemon_stop(struct daemon *d, struct httpd *httpd)
     httpd_stop(httpd);
     if (!idle)
         _exit(EXIT_CODE_OK);
+    scheduler_free(d);
     governor_close(d);
     jobs_free(d);
     d->events = events_free(d->events);

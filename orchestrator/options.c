@@ -35,6 +35,7 @@ static const char help[] =
     "  --pool DIR         where targets are made unless told otherwise\n"
     "                     (default /var/lib/slipway/pool)\n"
     "  --max-syncs N      how many migrations sync at the same time (default 2)\n"
+    "  --no-schedule      begin nothing by itself: no sync, cutover, rehearsal or commit\n"
     "  --log-level LEVEL  error, warning, info (default) or debug\n"
     "  --rotate-key       encrypt the passwords of sources with a new key and exit\n"
     "  --dump-states      print docs/STATES.md and exit\n"
@@ -45,7 +46,8 @@ static const char help[] =
 enum option_key {
     KEY_STATE = 256, KEY_SOCKET, KEY_GROUP, KEY_READ_GROUP, KEY_LISTEN, KEY_TLS_CERT,
     KEY_TLS_KEY, KEY_TLS_CA, KEY_TLS_CRL, KEY_TLS_ROLES, KEY_NODE, KEY_POOL, KEY_MAX_SYNCS,
-    KEY_LOG_LEVEL, KEY_ROTATE_KEY, KEY_DUMP_STATES, KEY_DUMP_ROUTES, KEY_VERSION, KEY_HELP
+    KEY_NO_SCHEDULE, KEY_LOG_LEVEL, KEY_ROTATE_KEY, KEY_DUMP_STATES, KEY_DUMP_ROUTES, KEY_VERSION,
+    KEY_HELP
 };
 
 static const struct option long_options[] = {
@@ -62,6 +64,7 @@ static const struct option long_options[] = {
     {"node", required_argument, NULL, KEY_NODE},
     {"pool", required_argument, NULL, KEY_POOL},
     {"max-syncs", required_argument, NULL, KEY_MAX_SYNCS},
+    {"no-schedule", no_argument, NULL, KEY_NO_SCHEDULE},
     {"log-level", required_argument, NULL, KEY_LOG_LEVEL},
     {"rotate-key", no_argument, NULL, KEY_ROTATE_KEY},
     {"dump-states", no_argument, NULL, KEY_DUMP_STATES},
@@ -148,6 +151,9 @@ static int option_take(struct options *o, int key)
         return -1;
     case KEY_MAX_SYNCS:
         return max_syncs_parse(o, optarg);
+    case KEY_NO_SCHEDULE:
+        o->no_schedule = true;
+        return -1;
     case KEY_LOG_LEVEL:
         o->log_level = log_level_from_name(optarg);
         return o->log_level < 0 ? wrong("there is no log level", optarg) : -1;

@@ -14,6 +14,7 @@ struct options {
     const char *pool;
     const char *morph; /* path of slipway-morph */
     unsigned max_syncs;
+    bool no_schedule;
     int log_level;
     bool rotate_key; /* do that, and nothing else */
     char *buffers[4]; /* what the pointers above may point into */

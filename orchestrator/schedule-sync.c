@@ -19,7 +19,8 @@ static int64_t clamp(int64_t ns)
 
 int64_t schedule_adaptive_ns(const struct schedule_vm *vm)
 {
-    double cost = vm->snapshot_cost_s > 0 ? vm->snapshot_cost_s : 0, copy = COST_SHARE * cost, apart;
+    double cost = vm->snapshot_cost_s > 0 ? vm->snapshot_cost_s : 0;
+    double copy = COST_SHARE * cost, apart;
     int64_t rest = 0;
 
     if (copy < COPY_LEAST_S)

@@ -117,8 +117,8 @@ static void put_cutover(struct text *text, const struct schedule_table *t, size_
             when_text(why, a), calendar_length_text(why->length, b));
         break;
     case BECAUSE_TOO_LATE:
-        put(text, "no cutover by itself: its time, %s, is more than %s ago; slipway cutover %s does "
-            "it now", when_text(why, a), calendar_length_text(SCHEDULE_LATE_NS, b), vm->name);
+        put(text, "no cutover by itself: its time, %s, is more than %s ago; slipway cutover %s "
+            "does it now", when_text(why, a), calendar_length_text(SCHEDULE_LATE_NS, b), vm->name);
         break;
     case BECAUSE_AFTER:
         put(text, "cutover after %s, which is not up on the node yet", other->name);

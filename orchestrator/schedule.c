@@ -34,7 +34,7 @@ void schedule_link(struct schedule_table *t)
 
 static void windows_look(struct schedule_windows *w, int64_t wall)
 {
-    if (wall >= w->from && wall < w->until)
+    if (w->count == 0 || (wall >= w->from && wall < w->until))
         return;
     w->open = calendar_windows_contain(w->items, w->count, wall);
     w->from = wall;
@@ -167,47 +167,27 @@ static bool room(unsigned used, unsigned need, unsigned most)
 }
 
 static bool place_has_room(const struct schedule_place *places, const unsigned *used, int place,
-                           unsigned need, enum schedule_reason reason, struct schedule_why *ret_why)
+                           enum schedule_reason reason, struct schedule_why *ret_why)
 {
-    if (place < 0 || room(used[place], need, places[place].syncs))
+    if (place < 0 || places[place].syncs == 0 || used[place] < places[place].syncs)
         return true;
     *ret_why = (struct schedule_why){.reason = reason, .used = used[place],
                                      .most = places[place].syncs, .other = place};
     return false;
 }
 
-/* How many of the unit use the same place as VM m. */
-static unsigned sharing(const struct schedule_table *t, size_t i, int m, bool host)
-{
-    unsigned n = 0;
-
-    for (int o = unit_next(t, i, -1); o >= 0; o = unit_next(t, i, o))
-        n += host ? t->vms[o].host == t->vms[m].host : t->vms[o].node == t->vms[m].node;
-    return n;
-}
-
 static bool sync_fits(const struct schedule_table *t, const struct schedule_slots *s, size_t i,
-                      bool whole, struct schedule_why *ret_why)
+                      struct schedule_why *ret_why)
 {
-    unsigned need = 0;
+    const struct schedule_vm *vm = &t->vms[i];
 
-    for (int m = unit_next(t, i, -1); m >= 0; m = unit_next(t, i, m))
-        need++;
-    if (!room(s->syncs, whole ? need : 1, t->syncs)) {
+    if (t->syncs > 0 && s->syncs >= t->syncs) {
         *ret_why = (struct schedule_why){.reason = BECAUSE_PLACES, .used = s->syncs,
                                          .most = t->syncs};
         return false;
     }
-    for (int m = unit_next(t, i, -1); m >= 0; m = unit_next(t, i, m)) {
-        if (!whole && (size_t)m != i)
-            continue;
-        if (!place_has_room(t->hosts, s->hosts, t->vms[m].host,
-                            whole ? sharing(t, i, m, true) : 1, BECAUSE_HOST_PLACES, ret_why) ||
-            !place_has_room(t->nodes, s->nodes, t->vms[m].node,
-                            whole ? sharing(t, i, m, false) : 1, BECAUSE_NODE_PLACES, ret_why))
-            return false;
-    }
-    return true;
+    return place_has_room(t->hosts, s->hosts, vm->host, BECAUSE_HOST_PLACES, ret_why) &&
+           place_has_room(t->nodes, s->nodes, vm->node, BECAUSE_NODE_PLACES, ret_why);
 }
 
 static void sync_take(const struct schedule_table *t, struct schedule_slots *s, int m)
@@ -242,7 +222,7 @@ bool schedule_slots_take(const struct schedule_table *t, struct schedule_slots *
                                          .most = t->cutovers};
         return false;
     }
-    if (!sync_fits(t, s, i, cutover, ret_why))
+    if (!cutover && !sync_fits(t, s, i, ret_why))
         return false;
     for (int m = unit_next(t, i, -1); m >= 0; m = unit_next(t, i, m))
         if (cutover || (size_t)m == i)
@@ -311,15 +291,15 @@ static void allot(const struct schedule_table *t, struct wish *wishes, size_t n,
     for (size_t w = 0; w < n; w++) {
         size_t i = wishes[w].i;
         const struct schedule_decision *d = &out[i];
-        bool group = is_cutover(d->action) && t->vms[i].group_next >= 0;
+        bool cuts = is_cutover(d->action), is_held = cuts && held.reason != BECAUSE_NOTHING;
 
-        if (held.reason == BECAUSE_NOTHING && schedule_slots_take(t, &slots, i, d, &why))
+        if (!is_held && schedule_slots_take(t, &slots, i, d, &why))
             continue;
-        if (held.reason != BECAUSE_NOTHING)
+        if (is_held)
             why = held;
         why.before = waiting++;
-        /* The small ones would never leave a group the places that it needs at once. */
-        if (group && held.reason == BECAUSE_NOTHING)
+        /* Small cutovers would never leave a group the places that it needs at once. */
+        if (cuts && t->vms[i].group_next >= 0 && !is_held)
             held = (struct schedule_why){.reason = BECAUSE_HELD, .other = (int)i};
         deny(t, i, &why, waiting, out);
     }

@@ -20,6 +20,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_commit,
     &verb_rollback,
     &verb_rehearse,
+    &verb_explain,
     &verb_forecast,
     &verb_report,
     &verb_diff,

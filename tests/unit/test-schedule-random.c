@@ -130,48 +130,42 @@ static void forecasts_make(struct world *w)
     }
 }
 
+/* Who cuts over has places of its own, and takes those of syncs from the syncs. */
 static void places_hold(struct world *w)
 {
-    struct schedule_slots now = schedule_slots_new(&w->t), then = now;
-    struct schedule_slots added = {.hosts = (unsigned[3]){0}, .nodes = (unsigned[2]){0}};
+    struct schedule_slots s = schedule_slots_new(&w->t);
+    unsigned before = s.cutovers, began = 0;
 
     for (int i = 0; i < VMS; i++) {
         enum schedule_action a = w->out[i].action;
-        bool cuts = a == SCHEDULE_CUTOVER || a == SCHEDULE_INSTANT;
 
-        then.rehearsals += a == SCHEDULE_REHEARSE;
-        then.cutovers += cuts;
-        if (!cuts && a != SCHEDULE_SYNC && a != SCHEDULE_START)
+        s.rehearsals += a == SCHEDULE_REHEARSE;
+        s.cutovers += a == SCHEDULE_CUTOVER || a == SCHEDULE_INSTANT;
+        if (a != SCHEDULE_SYNC && a != SCHEDULE_START)
             continue;
-        then.syncs++;
-        if (w->vms[i].host >= 0)
-            added.hosts[w->vms[i].host]++;
-        added.nodes[w->vms[i].node]++;
+        began++;
+        s.syncs++;
+        s.nodes[w->vms[i].node]++;
+        MUST(w, !w->nodes[w->vms[i].node].syncs ||
+                    s.nodes[w->vms[i].node] <= w->nodes[w->vms[i].node].syncs);
+        if (w->vms[i].host < 0)
+            continue;
+        s.hosts[w->vms[i].host]++;
+        MUST(w, !w->hosts[w->vms[i].host].syncs ||
+                    s.hosts[w->vms[i].host] <= w->hosts[w->vms[i].host].syncs);
     }
-    MUST(w, then.rehearsals <= 1);
+    MUST(w, s.rehearsals <= 1);
+    MUST(w, began == 0 || s.syncs <= w->t.syncs);
     /* Only a group may be larger than the limit, and then has it to itself. */
-    MUST(w, then.syncs <= w->t.syncs || then.syncs == now.syncs || now.syncs == 0);
-    MUST(w, w->t.cutovers == 0 || then.cutovers <= w->t.cutovers ||
-                then.cutovers == now.cutovers || now.cutovers == 0);
-    for (int h = 0; h < 3; h++)
-        MUST(w, !w->hosts[h].syncs || !added.hosts[h] || !now.hosts[h] ||
-                    now.hosts[h] + added.hosts[h] <= w->hosts[h].syncs);
-    for (int n = 0; n < 2; n++)
-        MUST(w, !w->nodes[n].syncs || !added.nodes[n] || !now.nodes[n] ||
-                    now.nodes[n] + added.nodes[n] <= w->nodes[n].syncs);
-    if (now.syncs == 0) { /* who is alone above the limit is one group */
-        int group = -2;
-
-        for (int i = 0; i < VMS && then.syncs > w->t.syncs; i++) {
-            enum schedule_action a = w->out[i].action;
-
-            if (a == SCHEDULE_NOTHING || a == SCHEDULE_REHEARSE || a == SCHEDULE_GIVE_UP)
-                continue;
-            MUST(w, group == -2 || group == w->vms[i].group);
-            group = w->vms[i].group;
-        }
+    MUST(w, w->t.cutovers == 0 || s.cutovers <= w->t.cutovers || s.cutovers == before ||
+                before == 0);
+    for (int i = 0, group = -2; i < VMS && w->t.cutovers && s.cutovers > w->t.cutovers; i++) {
+        if (w->out[i].action != SCHEDULE_CUTOVER && w->out[i].action != SCHEDULE_INSTANT)
+            continue;
+        MUST(w, group == -2 || group == w->vms[i].group);
+        group = w->vms[i].group;
     }
-    schedule_slots_free(&now);
+    schedule_slots_free(&s);
 }
 
 static void cutover_is_allowed(struct world *w, int i)

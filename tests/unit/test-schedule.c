@@ -347,27 +347,40 @@ static void a_group_gets_its_places_at_once(void **state)
 {
     struct world *w = *state;
 
-    w->t.syncs = 3;
+    w->t.cutovers = 3;
+    w->t.syncs = 1;
     for (int i = 0; i < 3; i++) {
         w->vms[i].group = 0;
         w->vms[i].cutover = CUTOVER_AUTO;
     }
-    w->vms[3].class = SCHEDULE_SYNCING;
-    w->vms[3].slot = true;
+    w->vms[3].class = SCHEDULE_CUTTING;
     rhythm(&w->vms[4], "1m");
     w->vms[5].cutover = CUTOVER_AUTO;
     decide(w);
-    says(w, 0, SCHEDULE_NOTHING, "waits: 1 of 3 syncs run; 0 are before it");
-    says(w, 4, SCHEDULE_NOTHING, "waits for the group of a, which needs its places at once; 2 are");
+    says(w, 0, SCHEDULE_NOTHING, "waits: 1 of 3 cutovers run; 0 are before it");
+    says(w, 4, SCHEDULE_SYNC, "");
     says(w, 5, SCHEDULE_NOTHING, "waits for the group of a, which needs its places at once; 1 is");
-    w->vms[3].class = SCHEDULE_MIRRORED;
-    w->vms[3].slot = false;
+    w->vms[3].class = SCHEDULE_DONE;
     decide(w);
     says(w, 2, SCHEDULE_CUTOVER, "");
-    says(w, 5, SCHEDULE_NOTHING, "3 of 3 syncs run");
-    w->t.syncs = 2; /* larger than everything: it gets everything */
+    says(w, 5, SCHEDULE_NOTHING, "3 of 3 cutovers run");
+    w->t.cutovers = 2; /* larger than everything: it gets everything */
     decide(w);
     says(w, 2, SCHEDULE_CUTOVER, "");
+}
+
+static void a_long_sync_keeps_no_cutover_waiting(void **state)
+{
+    struct world *w = *state;
+
+    w->t.syncs = 1;
+    w->vms[0].class = SCHEDULE_SYNCING;
+    w->vms[0].slot = true;
+    w->vms[1].cutover = CUTOVER_AUTO;
+    rhythm(&w->vms[2], "1m");
+    decide(w);
+    says(w, 1, SCHEDULE_CUTOVER, "");
+    says(w, 2, SCHEDULE_NOTHING, "waits: 2 of 1 syncs run");
 }
 
 /* A pass that ended just now. */
@@ -623,6 +636,7 @@ int main(void)
         TEST(a_failed_cutover_is_left_to_a_person),
         TEST(groups_go_as_one),
         TEST(a_group_gets_its_places_at_once),
+        TEST(a_long_sync_keeps_no_cutover_waiting),
         TEST(deltas_are_made_until_the_budget_fits),
         TEST(the_expected_value_does_when_nothing_helps),
         TEST(a_budget_that_never_fits_is_the_admins_choice),
