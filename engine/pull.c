@@ -37,6 +37,7 @@ struct pull_buf {
     uint8_t *data;
     uint64_t offset;
     uint32_t length;
+    uint64_t asked_ns;    /* when the source was asked */
     int error;            /* positive errno of the read or a write */
     bool classified;      /* states are known; it waits for the target's limit */
     unsigned writes_left;
@@ -160,11 +161,21 @@ static struct pull_buf *pop(struct pull_buf **list)
     return buf;
 }
 
+/* A moving average, an eighth each.  Two pullers at once may lose one of their figures. */
+static void note_read_time(struct pull *p, uint64_t took_ns)
+{
+    uint64_t average = atomic_load(&p->read_ns);
+
+    atomic_store(&p->read_ns, average ? average - average / 8 + took_ns / 8 : took_ns | 1);
+}
+
 static void read_finished(struct reader_op *op, int error)
 {
     struct pull_buf *buf = (struct pull_buf *)op;
 
     buf->error = error;
+    if (!error)
+        note_read_time(buf->puller->pull, clock_now_ns() - buf->asked_ns);
     buf->puller->reading--;
     push(&buf->puller->ready, buf);
 }
@@ -228,6 +239,7 @@ static int issue_reads(struct puller *q)
             break;
         q->held = NULL;
         q->reading++;
+        buf->asked_ns = clock_now_ns();
         r = q->reader->ops->read(q->reader, buf->data, buf->length, buf->offset, &buf->read_op);
         if (r < 0) {
             q->reading--;

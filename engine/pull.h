@@ -42,6 +42,7 @@ struct pull {
     _Atomic uint64_t zero_bytes;    /* found or known to be zero */
     _Atomic uint64_t same_bytes;    /* compared and equal */
     _Atomic uint64_t done_bytes;    /* of the wanted ones, finished */
+    _Atomic uint64_t read_ns;       /* what a read of the source takes, of the last ones; 0: none */
 };
 
 void pull_init(struct pull *pull, struct disk *disk, struct layer *layer, struct view *compare);

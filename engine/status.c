@@ -67,13 +67,24 @@ json_t *status_limits(const struct limit_table *table, const struct limitfile_na
 static json_t *sync_json(const struct sync *s)
 {
     struct progress_report p;
+    json_t *disks;
 
     if (!s)
         return json_null();
     sync_progress(s, &p);
-    return json_pack("{s:s, s:s, s:I, s:I}", "snapshot", s->snapshot, "phase", p.phase,
+    disks = json_array();
+    for (unsigned i = 0; i < s->disk_count; i++) {
+        const struct sync_disk *sd = &s->disks[i];
+        uint64_t read_ns = sd->pull_ready ? atomic_load(&sd->pull.read_ns) : 0;
+
+        if (read_ns)
+            json_array_append_new(disks, json_pack("{s:s, s:I}", "name", sd->disk->name,
+                                                   "read_latency_us",
+                                                   (json_int_t)((read_ns + 999) / 1000)));
+    }
+    return json_pack("{s:s, s:s, s:I, s:I, s:o}", "snapshot", s->snapshot, "phase", p.phase,
                      "done_bytes", (json_int_t)p.done_bytes, "total_bytes",
-                     (json_int_t)p.total_bytes);
+                     (json_int_t)p.total_bytes, "disks", disks);
 }
 
 static const char *const source_words[] = {

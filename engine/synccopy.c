@@ -193,6 +193,7 @@ int sync_copy(struct sync *s, unsigned index, progress_fn *progress, void *conte
     pthread_mutex_destroy(&c->lock);
     free(c);
     sd->nanoseconds = clock_now_ns() - start;
+    atomic_store(&sd->pull.read_ns, 0); /* the next disk has its own */
     if (r < 0)
         return error_set_errno(err, -r, "cannot copy disk %s", sd->disk->name);
     if (sd->pull.error) {

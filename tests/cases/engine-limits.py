@@ -36,6 +36,7 @@ check(limits()["vm"] == {"source_bytes_s": 65536, "source_iops": 0, "target_byte
 pending = engine.begin("sync", disks=[source.request()], snapshot="p0")
 wait_until(lambda: (engine.status()["sync"] or {}).get("done_bytes", 0) > 0, "a first block")
 check(engine.status()["sync"]["done_bytes"] < SIZE // 2, "it goes slowly")
+check(engine.status()["sync"]["disks"][0]["read_latency_us"] > 0, "what reads take is measured")
 limit("--disk", "sda", "--source-rate", "0")
 check(engine.status()["sync"] is not None, "the VM's limit still holds")
 limit("--source-rate", "unlimited")
