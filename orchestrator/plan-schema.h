@@ -19,11 +19,11 @@ enum schema_kind {
     SCHEMA_GLOBS,    /* one or a list of them */
     SCHEMA_NAMES,    /* one name or a list */
     SCHEMA_PATH,     /* absolute */
+    SCHEMA_KEYFILE,  /* FILE or USER=FILE */
     SCHEMA_UUID,
     SCHEMA_BOOL,
     SCHEMA_INTEGER,  /* min..max */
     SCHEMA_SECONDS,  /* whole seconds min..max, or "30s", "5m" */
-    SCHEMA_BUDGET,   /* seconds with a fraction, or "30s" */
     SCHEMA_BYTES,    /* bytes, or "8G" */
     SCHEMA_CHOICE,   /* one of choices */
     SCHEMA_TIME,     /* one of choices, or RFC 3339 */
@@ -50,6 +50,7 @@ struct schema_field {
     const char *what;     /* one sentence without full stop */
     const struct schema_object *object;
     bool required;
+    bool fixed; /* cannot be changed once the migration was made */
 };
 
 struct schema_object {

@@ -63,6 +63,8 @@ static json_t *kind_json(const struct schema_field *f)
         return one_or_list(json_pack("{s:s}", "type", "string"));
     case SCHEMA_PATH:
         return text_pattern(PATH_PATTERN);
+    case SCHEMA_KEYFILE:
+        return text_pattern("^([^=/]+=)?/");
     case SCHEMA_UUID:
         return json_pack("{s:s, s:s}", "type", "string", "format", "uuid");
     case SCHEMA_BOOL:
@@ -72,8 +74,6 @@ static json_t *kind_json(const struct schema_field *f)
                          "maximum", (json_int_t)f->max);
     case SCHEMA_SECONDS:
         return number_or("integer", f, LENGTH_PATTERN);
-    case SCHEMA_BUDGET:
-        return number_or("number", f, LENGTH_PATTERN);
     case SCHEMA_BYTES:
         return number_or("integer", f, SIZE_PATTERN);
     case SCHEMA_CHOICE:
@@ -162,7 +162,7 @@ static void print_row(const struct schema_field *f, void *context)
     print_cell(out, allowed);
     fputs(" | ", out);
     print_cell(out, f->fallback ? f->fallback : "");
-    fputs(" |\n", out);
+    fprintf(out, " | %s |\n", f->fixed ? "no" : "");
     free(allowed);
 }
 
@@ -170,7 +170,8 @@ static void print_table(FILE *out, const char *title, const struct schema_field 
 {
     const struct schema_object object = {title, {fields}};
 
-    fprintf(out, "\n### %s\n\n| field | what | allowed | without it |\n| --- | --- | --- | --- |\n",
+    fprintf(out, "\n### %s\n\n| field | what | allowed | without it | later |\n"
+                 "| --- | --- | --- | --- | --- |\n",
             title);
     schema_each(&object, print_row, out);
 }

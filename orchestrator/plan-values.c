@@ -75,6 +75,16 @@ static json_t *convert_path(const struct schema_field *f, const json_t *value, s
     return text && text[0] == '/' ? same(value) : NULL;
 }
 
+static json_t *convert_keyfile(const struct schema_field *f, const json_t *value,
+                               struct error **err)
+{
+    const char *text = json_string_value(value), *file = text ? strchr(text, '=') : NULL;
+
+    if (!text || (text[0] != '/' && (!file || file == text || file[1] != '/')))
+        return NULL;
+    return same(value);
+}
+
 static json_t *convert_uuid(const struct schema_field *f, const json_t *value, struct error **err)
 {
     static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
@@ -120,16 +130,6 @@ static json_t *convert_seconds(const struct schema_field *f, const json_t *value
     int64_t n = json_is_integer(value) ? json_integer_value(value) : seconds_of(value);
 
     return n >= 0 && in_range(f, n) ? json_integer(n) : NULL;
-}
-
-static json_t *convert_budget(const struct schema_field *f, const json_t *value,
-                              struct error **err)
-{
-    double n = json_number_value(value);
-
-    if (!json_is_real(value))
-        return convert_seconds(f, value, err);
-    return n >= (double)f->min && n <= (double)f->max ? same(value) : NULL;
 }
 
 /* "8G" and "8GiB" as bytes; false: it is not that. */
@@ -313,11 +313,11 @@ static convert_fn *const converts[SCHEMA_KIND_COUNT] = {
     [SCHEMA_GLOBS] = convert_texts_list,
     [SCHEMA_NAMES] = convert_texts_list,
     [SCHEMA_PATH] = convert_path,
+    [SCHEMA_KEYFILE] = convert_keyfile,
     [SCHEMA_UUID] = convert_uuid,
     [SCHEMA_BOOL] = convert_bool,
     [SCHEMA_INTEGER] = convert_integer,
     [SCHEMA_SECONDS] = convert_seconds,
-    [SCHEMA_BUDGET] = convert_budget,
     [SCHEMA_BYTES] = convert_bytes,
     [SCHEMA_CHOICE] = convert_choice,
     [SCHEMA_TIME] = convert_time,

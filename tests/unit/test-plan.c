@@ -13,6 +13,7 @@
 #include "base/fdio.h"
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/params.h"
 #include "orchestrator/plan-schema.h"
 #include "orchestrator/plan.h"
 
@@ -130,12 +131,52 @@ static void each_field_says_what_is_allowed(void **state)
     }
 }
 
+/* In the list "manual, auto". */
+static bool has_choice(const char *choices, const char *word)
+{
+    const char *at = strstr(choices, word);
+
+    return at && (at == choices || at[-1] == ' ') &&
+           (at[strlen(word)] == ',' || at[strlen(word)] == '\0');
+}
+
+/* What plans say of a field and what the API takes may not differ. */
+static void fields_are_those_of_a_migration(void **state)
+{
+    static const char *const own[] = {"source", "vm", "name", "plan"};
+
+    for (const struct param *p = migration_params; p->name; p++) {
+        const struct schema_field *f = schema_find(&plan_schema_migration, p->name);
+        bool is_own = false;
+
+        for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+            is_own = is_own || strcmp(own[i], p->name) == 0;
+        if (is_own != !f)
+            fail_msg("%s is a field of %s only", p->name, f ? "plans" : "migrations");
+        if (!f)
+            continue;
+        if (f->fixed == p->late)
+            fail_msg("%s: may it be changed later?", p->name);
+        if (p->min != p->max && (f->min != p->min || f->max != p->max))
+            fail_msg("%s: another range", p->name);
+        if ((f->kind == SCHEMA_CHOICE) != (p->choices != NULL))
+            fail_msg("%s: choices or not?", p->name);
+        for (size_t i = 0; p->choices && p->choices[i]; i++)
+            if (!has_choice(f->choices, p->choices[i]))
+                fail_msg("%s: %s is no choice in plans", p->name, p->choices[i]);
+    }
+    for (const struct schema_field *f = plan_schema_migration.tables[0]; f->name; f++)
+        if (strcmp(f->name, "target_name") != 0 && !param_find(f->name))
+            fail_msg("%s is no field of a migration", f->name);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans_become_what_is_expected),
         cmocka_unit_test(only_what_may_be_selected_is_described),
         cmocka_unit_test(each_field_says_what_is_allowed),
+        cmocka_unit_test(fields_are_those_of_a_migration),
     };
 
     folder = argv[1];
