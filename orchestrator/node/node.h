@@ -54,6 +54,14 @@ int node_domain_xml(const json_t *description, const json_t *placement, char **r
 int node_check(struct node *node, const json_t *description, const json_t *placement,
                struct error **err);
 
+/*
+ * What the node is and has, a new object:
+ *   {uri, libvirt, qemu: "7.2.15", vcpus, memory_bytes, memory_free_bytes,
+ *    archs: {x86_64: {uefi, secure_boot}}, networks: {NAME: started}, vms: {NAME: uuid}}
+ * Only reads.
+ */
+int node_facts(struct node *node, json_t **ret_facts, struct error **err);
+
 /* Can VMs of this architecture have an emulated TPM there (is swtpm installed)? */
 bool node_has_tpm(struct node *node, const char *arch);
 

@@ -34,6 +34,9 @@ static int add_sizes(virDomainPtr domain, json_t *disks, struct error **err)
             return virt_error(err, "cannot read the size of disk %s of VM \"%s\"", name,
                               virDomainGetName(domain));
         json_object_set_new(disk, "size_bytes", json_integer((json_int_t)info.capacity));
+        if (info.allocation)
+            json_object_set_new(disk, "allocated_bytes",
+                                json_integer((json_int_t)info.allocation));
     }
     return 0;
 }
@@ -65,13 +68,67 @@ int virt_describe_domain(virDomainPtr domain, json_t **ret_description, struct e
     return r;
 }
 
+/* Checkpoints of ours are no surprise. */
+static int64_t foreign_checkpoints(virDomainPtr domain)
+{
+    virDomainCheckpointPtr *list = NULL;
+    int count = virDomainListAllCheckpoints(domain, &list, 0);
+    int64_t foreign = 0;
+
+    for (int i = 0; i < count; i++) {
+        const char *name = virDomainCheckpointGetName(list[i]);
+
+        foreign += !name || !str_starts(name, "slipway-");
+        virDomainCheckpointFree(list[i]);
+    }
+    free(list);
+    return foreign;
+}
+
+/* What somebody else keeps of the VM; a libvirt that cannot say is no reason to stop. */
+static void add_snapshots(virDomainPtr domain, json_t *vm)
+{
+    int snapshots = virDomainSnapshotNum(domain, 0);
+
+    if (snapshots >= 0)
+        json_object_set_new(vm, "snapshots", json_integer(snapshots));
+    json_object_set_new(vm, "checkpoints", json_integer(foreign_checkpoints(domain)));
+}
+
+/* The storage pool of each disk that lies in one. */
+static void add_pools(virConnectPtr conn, json_t *disks)
+{
+    json_t *disk;
+    size_t i;
+
+    json_array_foreach(disks, i, disk)
+    {
+        const char *path = json_string_value(json_object_get(disk, "path"));
+        virStorageVolPtr volume = path ? virStorageVolLookupByPath(conn, path) : NULL;
+        virStoragePoolPtr pool = volume ? virStoragePoolLookupByVolume(volume) : NULL;
+
+        if (pool) {
+            json_object_set_new(disk, "pool", json_string(virStoragePoolGetName(pool)));
+            virStoragePoolFree(pool);
+        }
+        if (volume)
+            virStorageVolFree(volume);
+    }
+}
+
 int virt_describe(struct source *source, const char *vm, json_t **ret_description,
                   struct error **err)
 {
     _cleanup_domain_ virDomainPtr domain = NULL;
     int r = virt_domain(source, vm, &domain, err);
 
-    return r < 0 ? r : virt_describe_domain(domain, ret_description, err);
+    if (r == 0)
+        r = virt_describe_domain(domain, ret_description, err);
+    if (r < 0)
+        return r;
+    add_snapshots(domain, *ret_description);
+    add_pools(source->conn, json_object_get(*ret_description, "disks"));
+    return 0;
 }
 
 /* The part of a description that a list shows. */
@@ -104,6 +161,24 @@ static void list_one(virDomainPtr domain, json_t *vms)
         return;
     add_sizes(domain, json_object_get(vm, "disks"), NULL);
     json_array_append_new(vms, summary(vm));
+}
+
+int virt_facts(struct source *source, json_t **ret_facts, struct error **err)
+{
+    unsigned long libvirt = 0, qemu = 0;
+    json_t *facts;
+
+    if (virConnectGetLibVersion(source->conn, &libvirt) < 0)
+        return virt_error(err, "cannot read the version of source %s", source->uri);
+    virConnectGetVersion(source->conn, &qemu);
+    facts = json_object();
+    json_object_set_new(facts, "libvirt", json_sprintf("%lu.%lu.%lu", libvirt / 1000000,
+                                                       libvirt / 1000 % 1000, libvirt % 1000));
+    if (qemu)
+        json_object_set_new(facts, "qemu", json_sprintf("%lu.%lu.%lu", qemu / 1000000,
+                                                        qemu / 1000 % 1000, qemu % 1000));
+    *ret_facts = facts;
+    return 0;
 }
 
 int virt_list(struct source *source, json_t **ret_vms, struct error **err)

@@ -129,6 +129,7 @@ const struct source_ops source_libvirt_ops = {
     .close = source_close,
     .list = virt_list,
     .describe = virt_describe,
+    .facts = virt_facts,
     .snapshot_begin = virt_snapshot_begin,
     .snapshot_end = virt_snapshot_end,
     .power = virt_power_get,

@@ -66,9 +66,11 @@ struct source_ops {
     /*
      * The VM by name or uuid as a description, a new reference:
      *   {id, name, uuid, state, memory_bytes, vcpus, arch, machine, firmware: "bios"|"uefi",
-     *    secure_boot, os_hint?, disks: [{name, size_bytes, format, path?, bus, boot_order?, cbt:
-     * bool}], nics: [{mac, model, network, network_type}], serial: bool, native: "<domain…>"
-     * (provider's own text)} ENOENT when there is no such VM.
+     *    secure_boot, os_hint?, snapshots?, checkpoints?: how many there are that are not ours,
+     *    disks: [{name, size_bytes, allocated_bytes?, format, path?, pool?, bus, boot_order?,
+     *             cbt: bool, cbt_why?}],
+     *    nics: [{mac, model, network, network_type}], serial: bool, native: "<domain…>" (provider's own text)}
+     * ENOENT when there is no such VM.
      */
     int (*describe)(struct source *source, const char *vm, json_t **ret_description,
                     struct error **err);
@@ -120,6 +122,9 @@ struct source_ops {
      * (NAME-migrated), or deletes it with its disks.  0 when that was done before. */
     int (*retire)(struct source *source, const json_t *description, bool remove,
                   struct error **err);
+
+    /* May be NULL.  What the platform tells of itself, a new object: {libvirt, qemu: "7.2.15"}. */
+    int (*facts)(struct source *source, json_t **ret_facts, struct error **err);
 
     /* Removes one journalled thing.  Idempotent: 0 when it is not there any more. */
     int (*cleanup)(struct source *source, const json_t *thing, struct error **err);

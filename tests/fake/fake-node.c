@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A node of files: FOLDER/VM.xml is a defined domain, FOLDER/VM.state says how it is. */
+/* A node of files: FOLDER/VM.xml is a defined domain, FOLDER/VM.state says how it is, FOLDER/facts.json
+ * what the node has where that differs from what it has by itself. */
+#include <dirent.h>
 #include <string.h>
 
 #include "base/fdio.h"
@@ -68,6 +70,41 @@ int node_check(struct node *n, const json_t *description, const json_t *placemen
             strcmp(json_string_value(to), "isolated") != 0)
             return error_set(err, ENOENT, "the node has no network '%s'", json_string_value(to));
     return fake_failure(n->folder, "check", err);
+}
+
+/* Every FOLDER/NAME.xml is a VM. */
+static json_t *vms_of(struct node *n)
+{
+    struct dirent **entries;
+    int count = scandir(n->folder, &entries, NULL, alphasort);
+    json_t *vms = json_object();
+
+    for (int i = 0; i < count; i++) {
+        _cleanup_free_ char *name = str_dup(entries[i]->d_name);
+        size_t length = strlen(name);
+
+        free(entries[i]);
+        if (length < 5 || strcmp(name + length - 4, ".xml") != 0)
+            continue;
+        name[length - 4] = '\0';
+        json_object_set_new(vms, name, json_null());
+    }
+    free(entries);
+    return vms;
+}
+
+int node_facts(struct node *n, json_t **ret_facts, struct error **err)
+{
+    _cleanup_free_ char *path = str_format("%s/facts.json", n->folder);
+    _cleanup_json_ json_t *more = json_load_file(path, 0, NULL);
+
+    *ret_facts = json_pack("{s:s, s:s, s:s, s:i, s:I, s:{s:{s:b, s:b}}, s:{s:b}, s:o}", "uri",
+                           n->folder, "libvirt", "9.0.0", "qemu", "7.2.0", "vcpus", 8,
+                           "memory_bytes", (json_int_t)64 << 30, "archs", "x86_64", "uefi", 1,
+                           "secure_boot", 1, "networks", "default", 1, "vms", vms_of(n));
+    if (more)
+        json_object_update(*ret_facts, more);
+    return fake_failure(n->folder, "facts", err);
 }
 
 int node_define(struct node *n, const char *xml, struct error **err)

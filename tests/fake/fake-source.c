@@ -9,7 +9,10 @@
  *   FOLDER/VM/hang            the guest ignores shutdown
  *   FOLDER/VM/guarded         it cannot be started by accident
  *   FOLDER/VM/writing-N       its disks are open for writing
+ *   FOLDER/facts.json         what the platform tells of itself
+ * Folders with a vm.json are VMs; the list tells less of them than a description.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -86,14 +89,44 @@ static int fake_describe(struct source *s, const char *vm, json_t **ret_descript
     return *ret_description ? 0 : error_set(err, EIO, "%s is not a description", path);
 }
 
+/* As a platform does it: what a list shows is not all there is. */
+static json_t *summary(const json_t *vm)
+{
+    static const char *const keys[] = {"id", "name", "state", "memory_bytes", "vcpus", "disks"};
+    json_t *entry = json_object();
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        json_object_set(entry, keys[i], json_object_get(vm, keys[i]));
+    return entry;
+}
+
 static int fake_list(struct source *s, json_t **ret_vms, struct error **err)
 {
-    json_t *description;
-    int r = fake_describe(s, "web", &description, err);
+    struct dirent **entries;
+    int count = scandir(s->folder, &entries, NULL, alphasort);
+    int r = fake_failure(s->folder, "list", err);
 
+    *ret_vms = json_array();
+    for (int i = 0; i < count; i++) {
+        _cleanup_json_ json_t *vm = NULL;
+
+        if (entries[i]->d_name[0] != '.' && fake_describe(s, entries[i]->d_name, &vm, NULL) == 0)
+            json_array_append_new(*ret_vms, summary(vm));
+        free(entries[i]);
+    }
+    free(entries);
     if (r < 0)
-        return r;
-    *ret_vms = json_pack("[o]", description);
+        json_decref(*ret_vms);
+    return r;
+}
+
+static int fake_facts(struct source *s, json_t **ret_facts, struct error **err)
+{
+    _cleanup_free_ char *path = str_format("%s/facts.json", s->folder);
+
+    *ret_facts = json_load_file(path, 0, NULL);
+    if (!*ret_facts)
+        *ret_facts = json_pack("{s:s, s:s}", "libvirt", "9.0.0", "qemu", "7.2.0");
     return 0;
 }
 
@@ -384,6 +417,7 @@ static const struct source_ops fake_ops = {
     .close = fake_close,
     .list = fake_list,
     .describe = fake_describe,
+    .facts = fake_facts,
     .snapshot_begin = fake_snapshot_begin,
     .snapshot_end = fake_snapshot_end,
     .power = fake_power,

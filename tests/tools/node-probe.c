@@ -2,7 +2,7 @@
 /*
  * node-probe URI|- EMBED-ROOT COMMAND…: the destination on the command line, for scenario tests.
  *
- *   uri | define DESCRIPTION PLACEMENT (checks first) | start VM | stop VM [force] | undefine VM |
+ *   uri | facts | define DESCRIPTION PLACEMENT (checks first) | start VM | stop VM [force] | undefine VM |
  *   state VM | wait VM TIMEOUT-SECONDS SETTLE-SECONDS | resume VM |
  *   reopen VM DISK PATH (the file instead of the NBD export, while it runs)
  *
@@ -17,6 +17,19 @@
 static int do_uri(struct node *node, int argc, char **argv, struct error **err)
 {
     puts(node_uri(node));
+    return 0;
+}
+
+static int do_facts(struct node *node, int argc, char **argv, struct error **err)
+{
+    json_t *facts;
+    int r = node_facts(node, &facts, err);
+
+    if (r < 0)
+        return r;
+    json_dumpf(facts, stdout, JSON_COMPACT);
+    json_decref(facts);
+    puts("");
     return 0;
 }
 
@@ -108,6 +121,7 @@ static const struct {
     {"uri", 0, do_uri},   {"define", 2, do_define},     {"start", 1, do_start},
     {"stop", 1, do_stop}, {"undefine", 1, do_undefine}, {"state", 1, do_state},
     {"wait", 3, do_wait}, {"resume", 1, do_resume},     {"reopen", 3, do_reopen},
+    {"facts", 0, do_facts},
 };
 
 static int probe(int argc, char **argv, struct error **err)

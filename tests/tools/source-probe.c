@@ -2,7 +2,7 @@
 /*
  * source-probe URI JOURNAL COMMAND…: a source provider on the command line, for scenario tests.
  *
- *   list | describe VM | power VM | start VM | shutdown VM SECONDS wait|force|fail
+ *   facts | list | describe VM | power VM | start VM | shutdown VM SECONDS wait|force|fail
  *   begin VM STATE [--since ID] [--resume] [--die]   STATE: file that keeps the snapshot's private
  *   end VM STATE committed|dropped
  *   cleanup                                          everything that is in the journal
@@ -113,6 +113,16 @@ static int do_describe(struct probe *p, struct error **err)
     return r;
 }
 
+static int do_facts(struct probe *p, struct error **err)
+{
+    json_t *facts;
+    int r = p->ops->facts(p->source, &facts, err);
+
+    if (r == 0)
+        print(facts);
+    return r;
+}
+
 static int do_power(struct probe *p, struct error **err)
 {
     static const char *const names[] = {"off", "running", "paused"};
@@ -194,7 +204,7 @@ static const struct {
 } commands[] = {
     {"list", 0, do_list},   {"describe", 1, do_describe}, {"power", 1, do_power},
     {"start", 1, do_start}, {"shutdown", 3, do_shutdown}, {"begin", 2, do_begin},
-    {"end", 3, do_end},     {"cleanup", 0, do_cleanup},
+    {"end", 3, do_end},     {"cleanup", 0, do_cleanup},   {"facts", 0, do_facts},
 };
 
 static int dispatch(struct probe *p, struct error **err)

@@ -64,6 +64,11 @@ check("\"lan\"" in node("define", description(), placement(networks={}), expect=
 check("nosuchbr" in node("define", description(), placement(networks={"lan": "bridge:nosuchbr"}),
                          expect=3), "missing bridge")
 node("define", description(), placement())
+facts = json.loads(node("facts"))
+check(facts["vms"] == {NAME: "7f0e2b0a-0000-4000-8000-00000000e001"}, f"its VMs: {facts['vms']}")
+check(facts["archs"]["x86_64"]["uefi"] and facts["vcpus"] > 0 and facts["memory_bytes"] > 1 << 28,
+      f"what it has: {facts}")
+check(all(int(facts[name].split(".")[0]) > 0 for name in ("libvirt", "qemu")), f"versions: {facts}")
 check("already" in node("define", description(), placement(), expect=4), "the name is taken")
 check("uuid" in node("define", description(), placement(name="other"), expect=4), "so is the uuid")
 node("start", NAME)
