@@ -216,6 +216,11 @@ static const struct route {
     {"GET", "/v1/limits", 200, BODY_NONE, get_limits},
     {"PUT", "/v1/limits", 200, BODY_WANTED, put_limit},
     {"DELETE", "/v1/limits", 204, BODY_WANTED, delete_limit},
+    {"GET", "/v1/plans", 200, BODY_NONE, get_plans},
+    {"POST", "/v1/plans", 200, BODY_WANTED, post_plans},
+    {"POST", "/v1/plans/check", 200, BODY_WANTED, post_plans_check},
+    {"GET", "/v1/plans/{name}", 200, BODY_NONE, get_plan},
+    {"DELETE", "/v1/plans/{name}", 204, BODY_NONE, delete_plan},
     {"GET", "/v1/events", 200, BODY_NONE, get_events},
 };
 
@@ -282,10 +287,13 @@ void api_fail(struct api_answer *answer, struct error *err)
     int code = error_code(err) ? error_code(err) : EIO;
     const char *name = strerrorname_np(code);
 
-    json_decref(answer->body);
+    _cleanup_json_ json_t *told = answer->body; /* what the handler says besides the sentence */
+    json_t *problems = json_object_get(told, "problems");
+
     answer->status = api_status(code);
-    answer->body = json_pack("{s:{s:i, s:s, s:s}}", "error", "code", code, "name",
-                             name ? name : "EIO", "message", error_text(err));
+    answer->body = json_pack("{s:{s:i, s:s, s:s, s:O*}}", "error", "code", code, "name",
+                             name ? name : "EIO", "message", error_text(err), "problems",
+                             problems);
     error_free(err);
 }
 

@@ -69,6 +69,9 @@ static const char *const schema[] = {
     " PRIMARY KEY(scope, name));"
     "CREATE TABLE governed(migration TEXT PRIMARY KEY"
     " REFERENCES migrations(name) ON DELETE CASCADE, before_json TEXT NOT NULL);",
+
+    "CREATE TABLE plans(name TEXT PRIMARY KEY, source TEXT NOT NULL, file TEXT NOT NULL,"
+    " text TEXT NOT NULL, applied_ns INTEGER NOT NULL);",
 };
 
 void stamp_now(struct stamp *stamp)

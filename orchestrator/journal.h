@@ -100,6 +100,14 @@ int journal_set_rehearsal(struct journal *journal, int64_t id, const char *state
 int journal_list_rehearsals(struct journal *journal, const char *migration, json_t **ret_rows,
                             struct error **err);
 
+/* Plans: {name, source, file, text, applied_ns}; put adds or replaces.  A list is without texts. */
+int journal_put_plan(struct journal *journal, const char *name, const char *source,
+                     const char *file, const char *text, struct error **err);
+int journal_get_plan(struct journal *journal, const char *name, json_t **ret_row,
+                     struct error **err); /* ENOENT */
+int journal_list_plans(struct journal *journal, json_t **ret_rows, struct error **err);
+int journal_remove_plan(struct journal *journal, const char *name, struct error **err);
+
 /* What exists on a source because of a migration: {id, source, migration, pass, thing}. */
 int journal_add_leftover(struct journal *journal, const char *source, const char *migration,
                          int64_t pass, const json_t *thing, int64_t *ret_id, struct error **err);

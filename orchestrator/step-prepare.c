@@ -7,6 +7,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "orchestrator/check.h"
 #include "orchestrator/enginehost.h"
 #include "orchestrator/fields.h"
 #include "orchestrator/params.h"
@@ -22,8 +23,7 @@ static json_t *job_disks(const struct job *job)
     return json_object_get(job->description, "disks");
 }
 
-/* Nobody else's files are written over. */
-static int targets_check(struct daemon *d, const struct job *job, struct error **err)
+int targets_check(struct daemon *d, const struct job *job, struct error **err)
 {
     _cleanup_free_ char *store = job_store(d, job);
     json_t *disk;
@@ -39,20 +39,6 @@ static int targets_check(struct daemon *d, const struct job *job, struct error *
             return error_set(err, EEXIST, "the target %s is there already: move it away, or choose "
                              "another name or pool", path);
     }
-    return 0;
-}
-
-static int disks_check(const struct job *job, struct error **err)
-{
-    json_t *disk;
-    size_t i;
-
-    if (json_array_size(job_disks(job)) == 0)
-        return error_set(err, EINVAL, "VM %s has no disks, so there is nothing to mirror", job->vm);
-    json_array_foreach(job_disks(job), i, disk)
-        if (field_integer(disk, "size_bytes", 0) <= 0)
-            return error_set(err, EINVAL, "disk %s of VM %s has no size", field_string(disk, "name",
-                             "?"), job->vm);
     return 0;
 }
 
@@ -74,7 +60,7 @@ static int node_ready(struct daemon *d, const struct job *job, struct error **er
 
 int preflight(struct daemon *d, struct job *job, struct error **err)
 {
-    int r = disks_check(job, err);
+    int r = check_disks(job->description, err);
 
     if (r == 0)
         r = targets_check(d, job, err);

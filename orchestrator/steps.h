@@ -63,6 +63,9 @@ step_fn step_create, step_prepare;
  * is created and again before it is prepared. */
 int preflight(struct daemon *d, struct job *job, struct error **err);
 
+/* Nobody else's files are written over: EEXIST when store or a target is there already. */
+int targets_check(struct daemon *d, const struct job *job, struct error **err);
+
 /* step-sync.c */
 step_fn step_sync, step_final_sync;
 

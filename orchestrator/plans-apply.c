@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A plan becomes migrations: new ones are made, those that are there are changed where they may be. */
+#include "orchestrator/plans.h"
+
+#include <string.h>
+
+#include "base/str.h"
+#include "orchestrator/fields.h"
+#include "orchestrator/params.h"
+
+/* One plan is applied at a time; held across I/O, taken before every other lock. */
+static pthread_mutex_t applying = PTHREAD_MUTEX_INITIALIZER;
+
+static json_t *entry(const char *vm, const char *name, const char *did, const char *why)
+{
+    return json_pack("{s:s, s:s, s:s, s:s*}", "vm", vm, "name", name, "did", did, "why", why);
+}
+
+/* *ret_job NULL: there is no migration of that name. */
+static void find(struct daemon *d, const char *name, json_t **ret_job)
+{
+    const struct job *job;
+
+    LOCK_FOR_SCOPE(&d->lock);
+    job = job_find_locked(d, name);
+    *ret_job = job ? job_json_locked(d, job) : NULL;
+}
+
+/* Why a migration of that name is not the plan's; NULL: it is. */
+static char *stranger(const json_t *job, const json_t *body)
+{
+    const json_t *params = json_object_get(job, "params");
+    const char *plan = field_string(params, "plan", NULL);
+
+    if (!plan)
+        return str_dup("a migration of that name was made without a plan");
+    if (strcmp(plan, field_string(body, "plan", "")) != 0)
+        return str_format("a migration of that name belongs to plan %s", plan);
+    if (strcmp(field_string(params, "vm", ""), field_string(body, "vm", "")) != 0 ||
+        strcmp(field_string(params, "source", ""), field_string(body, "source", "")) != 0)
+        return str_format("the migration of that name moves VM %s of source %s",
+                          field_string(params, "vm", "?"), field_string(params, "source", "?"));
+    return NULL;
+}
+
+/* Fields that differ from what the migration has; what the plan does not say any more has its
+ * default again, where there is one. */
+static json_t *changes_of(const json_t *old, const json_t *new)
+{
+    json_t *changes = json_object(), *value;
+    const char *field;
+
+    json_object_foreach((json_t *)new, field, value)
+        if (!json_equal(value, json_object_get(old, field)))
+            json_object_set(changes, field, value);
+    return changes;
+}
+
+static json_t *names_of(const json_t *fields)
+{
+    json_t *names = json_array(), *value;
+    const char *field;
+
+    json_object_foreach((json_t *)fields, field, value)
+        json_array_append_new(names, json_string(field));
+    return names;
+}
+
+static json_t *change(struct daemon *d, const json_t *job, const json_t *body, const char *vm)
+{
+    _cleanup_json_ json_t *params = NULL, *changes = NULL, *changed = NULL;
+    _cleanup_error_ struct error *err = NULL;
+    const char *name = field_string(body, "name", "");
+    json_t *e;
+    int r = params_complete(body, d->options->pool, &params, &err);
+
+    if (r < 0)
+        return entry(vm, name, "failed", error_text(err));
+    changes = changes_of(json_object_get(job, "params"), params);
+    if (json_object_size(changes) == 0)
+        return entry(vm, name, "unchanged", NULL);
+    r = verb_change(d, name, changes, &changed, &err);
+    /* EPERM: it has come too far; EBUSY: it is at work, the next time may do. */
+    e = entry(vm, name, r == 0 ? "updated" : r == -EPERM || r == -EBUSY ? "kept" : "failed",
+              r < 0 ? error_text(err) : NULL);
+    json_object_set_new(e, "fields", names_of(changes));
+    return e;
+}
+
+static json_t *apply_one(struct daemon *d, const json_t *migration)
+{
+    const json_t *body = json_object_get(migration, "body");
+    const char *vm = field_string(migration, "vm", ""), *name = field_string(body, "name", "");
+    _cleanup_json_ json_t *job = NULL, *made = NULL;
+    _cleanup_error_ struct error *err = NULL;
+    _cleanup_free_ char *why = NULL;
+
+    find(d, name, &job);
+    if (!job)
+        return verb_create(d, body, &made, &err) == 0
+                   ? entry(vm, name, "created", NULL)
+                   : entry(vm, name, "failed", error_text(err));
+    why = stranger(job, body);
+    return why ? entry(vm, name, "failed", why) : change(d, job, body, vm);
+}
+
+/* Migrations that the plan made once and does not speak of any more stay as they are. */
+static void add_left(struct daemon *d, const char *plan, const json_t *migrations, json_t *done)
+{
+    _cleanup_json_ json_t *members = plan_members(d, plan), *names = json_object();
+    json_t *e;
+    size_t i;
+
+    json_array_foreach(migrations, i, e)
+        json_object_set_new(names, field_string(json_object_get(e, "body"), "name", ""),
+                            json_true());
+    json_array_foreach(members, i, e)
+        if (!json_object_get(names, field_string(e, "name", "")))
+            json_array_append_new(
+                done, entry(field_string(e, "vm", ""), field_string(e, "name", ""), "left",
+                            "the plan does not select it any more; cancel it if it should not go "
+                            "on"));
+}
+
+static int apply(struct daemon *d, const struct plan_reading *reading, json_t **ret,
+                 struct error **err)
+{
+    const char *name = plan_name(reading->plan);
+    json_t *done, *migration;
+    size_t i;
+    int r;
+
+    LOCK_FOR_SCOPE(&applying);
+    r = journal_put_plan(d->journal, name, plan_source(reading->plan), reading->file,
+                         reading->text, err);
+    if (r < 0)
+        return r;
+    done = json_array();
+    json_array_foreach(reading->migrations, i, migration)
+        json_array_append_new(done, apply_one(d, migration));
+    add_left(d, name, reading->migrations, done);
+    *ret = json_pack("{s:s, s:o, s:O}", "name", name, "migrations", done, "warnings",
+                     reading->warnings.list);
+    return 0;
+}
+
+int plans_apply(struct daemon *d, const json_t *body, json_t **ret, struct error **err)
+{
+    struct plan_reading reading;
+    int r;
+
+    if (field_bool(body, "check", false))
+        return plans_check(d, body, ret, err);
+    r = plan_reading_make(d, body, &reading, err);
+    if (r == 0 && !reading.migrations) {
+        _cleanup_free_ char *text = problems_text(&reading.problems, reading.file);
+
+        *ret = json_pack("{s:O}", "problems", reading.problems.list);
+        r = error_set(err, EINVAL, "%s", text);
+    } else if (r == 0) {
+        r = apply(d, &reading, ret, err);
+    }
+    plan_reading_done(&reading);
+    return r;
+}

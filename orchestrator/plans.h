@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The plans of slipwayd: read, checked against source and node, applied.
+ *
+ * A migration belongs to the plan that its field `plan` names.  Applying is done one plan at a time
+ * and is idempotent: the text is journalled first, then each migration is made or changed, so a plan
+ * that was interrupted is applied again and goes on.
+ */
+#pragma once
+
+#include "orchestrator/daemon.h"
+#include "orchestrator/plan.h"
+
+/* What is known of a text before anything is done. */
+struct plan_reading {
+    char *file;           /* for sentences; owned */
+    char *text;           /* owned */
+    struct plan *plan;    /* NULL: not readable */
+    json_t *source; /* {name, reachable, message?} and what the provider tells; NULL: not asked */
+    json_t *descriptions; /* VM → description, of those that may be selected */
+    json_t *migrations;   /* plan_expand(); NULL: there are problems */
+    struct problems problems, warnings;
+};
+
+/*
+ * body: {text, file?, check?}.  Parses the text, asks the source and expands.  What is wrong with the
+ * plan, an unknown or unreachable source included, is in the problems; -errno is for a wrong body.
+ * plan_reading_done() in any case.
+ */
+int plan_reading_make(struct daemon *d, const json_t *body, struct plan_reading *reading,
+                      struct error **err);
+void plan_reading_done(struct plan_reading *reading);
+
+/* {name?, ok, problems, warnings, source, node, pools, vms: [{vm, migration, ready, reasons,
+ * warnings}]}: all that can be known without touching anything (plans-check.c). */
+int plans_check(struct daemon *d, const json_t *body, json_t **ret, struct error **err);
+
+/*
+ * {name, migrations: [{vm, name, did: "created" | "updated" | "unchanged" | "kept" | "failed" |
+ * "left", why?, fields?}], warnings}.  With problems: EINVAL, and *ret is {problems}.
+ * check: true in the body: plans_check() only.
+ */
+int plans_apply(struct daemon *d, const json_t *body, json_t **ret, struct error **err);
+
+/* [{name, source, file, applied_ns, migrations: COUNT, states: {STATE: COUNT}}] */
+int plans_list(struct daemon *d, json_t **ret, struct error **err);
+
+/* The same of one, with text and migrations: [{name, vm, state}]. */
+int plans_get(struct daemon *d, const char *name, json_t **ret, struct error **err);
+
+/* EBUSY while a migration of it is neither done nor cancelled. */
+int plans_remove(struct daemon *d, const char *name, struct error **err);
+
+/* Migrations of a plan: [{name, vm, source, state, params, locked: bool}]; new reference. */
+json_t *plan_members(struct daemon *d, const char *plan);
