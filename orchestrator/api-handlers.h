@@ -21,5 +21,6 @@ json_t *migrations_json_locked(const struct daemon *d);
 
 /* api-schedule.c */
 handler_fn get_explain, get_schedule;
+
 /* api-plan.c */
 handler_fn get_plans, post_plans, post_plans_check, get_plan, delete_plan;
