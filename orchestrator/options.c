@@ -36,6 +36,8 @@ static const char help[] =
     "                     (default /var/lib/slipway/pool)\n"
     "  --max-syncs N      how many migrations sync at the same time (default 2)\n"
     "  --no-schedule      begin nothing by itself: no sync, cutover, rehearsal or commit\n"
+    "  --hooks DIR        programs of the admin, in DIR/EVENT.d (default /etc/slipway/hooks)\n"
+    "  --hook-timeout S   how many seconds each of them has (default 60)\n"
     "  --log-level LEVEL  error, warning, info (default) or debug\n"
     "  --rotate-key       encrypt the passwords of sources with a new key and exit\n"
     "  --dump-states      print docs/STATES.md and exit\n"
@@ -46,8 +48,8 @@ static const char help[] =
 enum option_key {
     KEY_STATE = 256, KEY_SOCKET, KEY_GROUP, KEY_READ_GROUP, KEY_LISTEN, KEY_TLS_CERT,
     KEY_TLS_KEY, KEY_TLS_CA, KEY_TLS_CRL, KEY_TLS_ROLES, KEY_NODE, KEY_POOL, KEY_MAX_SYNCS,
-    KEY_NO_SCHEDULE, KEY_LOG_LEVEL, KEY_ROTATE_KEY, KEY_DUMP_STATES, KEY_DUMP_ROUTES, KEY_VERSION,
-    KEY_HELP
+    KEY_NO_SCHEDULE, KEY_HOOKS, KEY_HOOK_TIMEOUT, KEY_LOG_LEVEL, KEY_ROTATE_KEY, KEY_DUMP_STATES,
+    KEY_DUMP_ROUTES, KEY_VERSION, KEY_HELP
 };
 
 static const struct option long_options[] = {
@@ -65,6 +67,8 @@ static const struct option long_options[] = {
     {"pool", required_argument, NULL, KEY_POOL},
     {"max-syncs", required_argument, NULL, KEY_MAX_SYNCS},
     {"no-schedule", no_argument, NULL, KEY_NO_SCHEDULE},
+    {"hooks", required_argument, NULL, KEY_HOOKS},
+    {"hook-timeout", required_argument, NULL, KEY_HOOK_TIMEOUT},
     {"log-level", required_argument, NULL, KEY_LOG_LEVEL},
     {"rotate-key", no_argument, NULL, KEY_ROTATE_KEY},
     {"dump-states", no_argument, NULL, KEY_DUMP_STATES},
@@ -101,6 +105,17 @@ static const char *absolute(struct options *o, unsigned slot, const char *path)
     free(o->buffers[slot]);
     o->buffers[slot] = str_format("%s/%s", here, path);
     return o->buffers[slot];
+}
+
+static int hook_timeout_parse(struct options *o, const char *text)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+
+    if (end == text || *end || n < 1 || n > 3600)
+        return wrong("--hook-timeout must lie between 1 and 3600, not", text);
+    o->hook_timeout_s = (unsigned)n;
+    return -1;
 }
 
 /* Options that are taken as they are: where to, or NULL. */
@@ -154,6 +169,11 @@ static int option_take(struct options *o, int key)
     case KEY_NO_SCHEDULE:
         o->no_schedule = true;
         return -1;
+    case KEY_HOOKS:
+        o->hooks = absolute(o, 4, optarg);
+        return -1;
+    case KEY_HOOK_TIMEOUT:
+        return hook_timeout_parse(o, optarg);
     case KEY_LOG_LEVEL:
         o->log_level = log_level_from_name(optarg);
         return o->log_level < 0 ? wrong("there is no log level", optarg) : -1;
@@ -186,6 +206,8 @@ int options_parse(struct options *o, int argc, char **argv)
                           .socket_path = "/run/slipway/slipwayd.sock",
                           .pool = "/var/lib/slipway/pool",
                           .max_syncs = 2,
+                          .hooks = "/etc/slipway/hooks",
+                          .hook_timeout_s = 60,
                           .log_level = LOG_LEVEL_INFO};
     while (r < 0 && (key = getopt_long(argc, argv, "", long_options, NULL)) != -1)
         r = option_take(o, key);

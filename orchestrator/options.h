@@ -15,9 +15,11 @@ struct options {
     const char *morph; /* path of slipway-morph */
     unsigned max_syncs;
     bool no_schedule;
+    const char *hooks; /* folder; NULL: none */
+    unsigned hook_timeout_s;
     int log_level;
     bool rotate_key; /* do that, and nothing else */
-    char *buffers[4]; /* what the pointers above may point into */
+    char *buffers[5]; /* what the pointers above may point into */
 };
 
 /* Returns -1 to go on, otherwise the exit code (after --help, --version or a wrong option). */

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/hooks.h"
 #include "orchestrator/rehearsal-inside.h"
 
 #define TIMEOUT_DEFAULT_S 600
@@ -192,7 +193,7 @@ static void *rehearse(void *context)
         r = rehearsal_set_state(h, "discarding", &err);
         if (r == 0)
             r = rehearsal_discard(&run, h, &err);
-        if (r == 0)
+        if (r == 0 && hooks_after_rehearsal(&run, outcome) == 0)
             r = rehearsal_set_state(h, outcome, &err);
     }
     if (r < 0)

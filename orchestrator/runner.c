@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "orchestrator/daemon.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/hooks.h"
 #include "orchestrator/rehearsal.h"
 #include "orchestrator/steps.h"
 
@@ -98,6 +99,8 @@ static bool run_step(struct run *run)
     if (r < 0)
         run_disconnect(run);
     if (!choose_next(run, r, &next, &failed))
+        return false;
+    if (hooks_after_step(run, next, failed ? err : NULL) < 0)
         return false;
     if (job_transition(run->daemon, job, next, failed ? err : NULL, &journal_err) < 0) {
         log_error("%s stays %s: %s", job->name, job_state_name(job->state),

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "orchestrator/enginehost.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/hooks.h"
 #include "orchestrator/rehearsal.h"
 #include "orchestrator/steps.h"
 
@@ -51,9 +52,12 @@ static int remember_stop(struct run *run, struct error **err)
 int step_stop(struct run *run, struct error **err)
 {
     int64_t timeout_s = field_integer(run->job->params, "shutdown_timeout_s", 300);
-    int r = run_open_source(run, err);
+    int r = hooks_before_cutover(run, err);
 
-    rehearsal_end(run);
+    if (r == 0)
+        r = run_open_source(run, err);
+    if (r == 0)
+        rehearsal_end(run);
     /* Frozen before the source stopped is too old to be the last; but what an instant flip froze
      * is the source of what is still missing. */
     if (r == 0 && !job_fact(run->job, "instant_flipped"))

@@ -19,6 +19,7 @@
  *   sealed      with unflipped: the morph draft is a generation already
  *   flipped     the target is the truth
  *   detached    the engine has let go of the targets
+ *   hook        {event, attempt} of the hooks that have begun and not ended
  *   morph       what slipway-morph reported
  *   guard       how the source was before it was guarded against being started by accident
  *   committed   the time to go back is over
