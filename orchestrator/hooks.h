@@ -15,7 +15,7 @@
 enum hook_event {
     HOOK_PRE_CUTOVER,    /* before the source is stopped; a failure keeps that from happening */
     HOOK_POST_CUTOVER,   /* the VM runs on the node */
-    HOOK_ON_FAILURE,     /* a step failed, and for a cutover the source is back; reason: the error */
+    HOOK_ON_FAILURE,     /* a step failed (of a cutover: the source is back); reason: the error */
     HOOK_POST_COMMIT,
     HOOK_POST_ROLLBACK,
     HOOK_POST_REHEARSAL, /* reason: its outcome */
