@@ -108,6 +108,10 @@ int job_set_params(struct daemon *d, struct job *job, json_t *params, struct err
 /* Remembers a fact (consumes value; NULL forgets it); durable when it returns 0. */
 int job_set_fact(struct daemon *d, struct job *job, const char *name, json_t *value,
                  struct error **err);
+
+/* The facts "generation" and "synced_ns": a pass was committed just now. */
+int job_set_generation(struct daemon *d, struct job *job, int64_t generation, struct error **err);
+
 bool job_fact(const struct job *job, const char *name);
 enum flip_known job_flip_known(const struct job *job);
 

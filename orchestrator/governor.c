@@ -245,10 +245,12 @@ static struct slots_request request_of(struct daemon *d, const struct job *job,
     return q;
 }
 
-static void tell_why_queued(struct job *job, const struct slots_request *q,
+/* True when it was not queued before. */
+static bool tell_why_queued(struct job *job, const struct slots_request *q,
                             const struct govern_entries *entries,
                             const struct slots_scope *scopes)
 {
+    bool news = strcmp(job->progress.phase, "queued") != 0;
     _cleanup_free_ char *scope = govern_entry_text(&entries->list[q->blocked_by]);
     const struct slots_scope *s = &scopes[q->blocked_by];
 
@@ -257,6 +259,7 @@ static void tell_why_queued(struct job *job, const struct slots_request *q,
     snprintf(job->progress.because, sizeof(job->progress.because),
              q->kept_free ? "a place of %s is kept for a sync that has waited longer"
                           : "%s: %u of %u syncs run", scope, s->running, s->most);
+    return news;
 }
 
 void governor_grant_locked(struct daemon *d)
@@ -284,8 +287,8 @@ void governor_grant_locked(struct daemon *d)
     for (i = 0; i < count; i++) {
         if (requests[i].granted)
             jobs[i]->turn = TURN_TAKEN;
-        else
-            tell_why_queued(jobs[i], &requests[i], &entries, scopes);
+        else if (tell_why_queued(jobs[i], &requests[i], &entries, scopes))
+            job_tell_locked(d, jobs[i]);
     }
     if (count)
         pthread_cond_broadcast(&d->changed);

@@ -184,25 +184,24 @@ int job_add(struct daemon *d, struct job *job, struct error **err)
     return 0;
 }
 
-int job_set_fact(struct daemon *d, struct job *job, const char *name, json_t *value,
-                 struct error **err)
+/* Makes these the facts; consumes facts. */
+static int put_facts(struct daemon *d, struct job *job, const char *name, json_t *facts,
+                     struct error **err)
 {
-    _cleanup_json_ json_t *facts = json_copy(job->facts), *row = NULL;
+    _cleanup_json_ json_t *row = job_row(job, job->state, job->failed_state, facts,
+                                         job->error_code, job->error);
     json_t *old;
     int r;
 
-    if (value)
-        json_object_set_new(facts, name, value);
-    else
-        json_object_del(facts, name);
-    row = job_row(job, job->state, job->failed_state, facts, job->error_code, job->error);
     job_trace("before-fact", name);
     r = journal_put_migration(d->journal, row, job_state_name(job->state), NULL, NULL, err);
-    if (r < 0)
+    if (r < 0) {
+        json_decref(facts);
         return r;
+    }
     pthread_mutex_lock(&d->lock);
     old = job->facts;
-    job->facts = steal_ptr(facts);
+    job->facts = facts;
     job_tell_locked(d, job);
     pthread_mutex_unlock(&d->lock);
     json_decref(old);
@@ -224,9 +223,33 @@ int job_set_params(struct daemon *d, struct job *job, json_t *params, struct err
     pthread_mutex_lock(&d->lock);
     old = job->params;
     job->params = json_incref(params);
+    job_tell_locked(d, job);
     pthread_mutex_unlock(&d->lock);
     json_decref(old);
     return 0;
+}
+
+int job_set_fact(struct daemon *d, struct job *job, const char *name, json_t *value,
+                 struct error **err)
+{
+    json_t *facts = json_copy(job->facts);
+
+    if (value)
+        json_object_set_new(facts, name, value);
+    else
+        json_object_del(facts, name);
+    return put_facts(d, job, name, facts, err);
+}
+
+int job_set_generation(struct daemon *d, struct job *job, int64_t generation, struct error **err)
+{
+    json_t *facts = json_copy(job->facts);
+    struct stamp now;
+
+    stamp_now(&now);
+    json_object_set_new(facts, "generation", json_integer(generation));
+    json_object_set_new(facts, "synced_ns", json_integer(now.wall_ns));
+    return put_facts(d, job, "generation", facts, err);
 }
 
 bool job_fact(const struct job *job, const char *name)
@@ -371,6 +394,8 @@ json_t *job_json_locked(const struct daemon *d, const struct job *job)
     json_t *generation = json_object_get(job->facts, "generation");
 
     json_object_set(j, "generation", generation ? generation : json_null());
+    if (json_object_get(job->facts, "synced_ns"))
+        json_object_set(j, "synced_ns", json_object_get(job->facts, "synced_ns"));
     json_object_set_new(j, "rehearsal", rehearsal_json_locked(job));
     json_object_set_new(j, "forecast", forecast_json_locked(job));
     if (job->failed_state >= 0)

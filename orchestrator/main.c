@@ -51,7 +51,6 @@ static bool lock_patiently(int fd)
         if (errno != EWOULDBLOCK || i == LOCK_TRIES)
             return false;
         clock_sleep_ns(LOCK_PAUSE_NS);
-        errno = EWOULDBLOCK;
     }
     return true;
 }

@@ -244,7 +244,7 @@ static int hydrated(struct run *run, int64_t generation, struct error **err)
                                 (double)(now.wall_ns - field_integer(pass, "started_ns", 0)) /
                                     (double)NS_PER_S, err);
     if (r == 0)
-        r = job_set_fact(run->daemon, run->job, "generation", json_integer(generation), err);
+        r = job_set_generation(run->daemon, run->job, generation, err);
     return r < 0 ? r : job_set_fact(run->daemon, run->job, "hydrated", json_true(), err);
 }
 

@@ -96,7 +96,7 @@ int pass_discard(struct run *run, struct error **err)
 
 static int remember_generation(struct run *run, int64_t generation, struct error **err)
 {
-    return job_set_fact(run->daemon, run->job, "generation", json_integer(generation), err);
+    return job_set_generation(run->daemon, run->job, generation, err);
 }
 
 /* A pass that the engine has committed already, seen after a restart. */

@@ -8,6 +8,7 @@
  *   made        targets and store are ours, so cancelling may remove them
  *   rehearsed   the VM may be defined on the node although nothing was copied yet
  *   generation  newest committed generation
+ *   synced_ns   wall clock of when that was
  *   stop        stamp of when the source was told to stop: here its downtime begins
  *   source_was  "running" or "off" when the cutover began; the source is put back to that
  *   instant     what the last cutover was asked to be; absent: as the migration's parameter says

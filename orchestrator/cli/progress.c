@@ -7,8 +7,10 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "orchestrator/cli/cli.h"
+#include "orchestrator/cli/table.h"
+#include "orchestrator/cli/text.h"
 
-#define BAR_CELLS 24
+#define BAR_COLUMNS 26
 #define REDRAW_NS (200 * NS_PER_MS)
 #define LINE_INTERVAL_NS (5 * NS_PER_S)
 
@@ -32,17 +34,6 @@ struct progress *progress_new(bool quiet)
     return p;
 }
 
-/* "0:09", "12:34", "1:02:03" */
-static void format_seconds(double seconds, char *buf, size_t size)
-{
-    unsigned s = seconds > 359999 ? 359999 : (unsigned)seconds;
-
-    if (s >= 3600)
-        snprintf(buf, size, "%u:%02u:%02u", s / 3600, s / 60 % 60, s % 60);
-    else
-        snprintf(buf, size, "%u:%02u", s / 60, s % 60);
-}
-
 static void format_figures(const struct progress *p, uint64_t done, uint64_t total, uint64_t now,
                            char *buf, size_t size)
 {
@@ -56,7 +47,7 @@ static void format_figures(const struct progress *p, uint64_t done, uint64_t tot
 
         snprintf(rate_text, sizeof(rate_text), "  %s/s",
                  str_from_bytes((uint64_t)rate, number, sizeof(number)));
-        format_seconds((double)(total - done) / rate, left, sizeof(left));
+        table_format_seconds((double)(total - done) / rate, left, sizeof(left));
         snprintf(eta, sizeof(eta), "  ETA %s", left);
     }
     snprintf(buf, size, "%s of %s%s%s", str_from_bytes(done, done_text, sizeof(done_text)),
@@ -72,34 +63,32 @@ static unsigned terminal_columns(void)
 
 static void write_line(struct progress *p, const char *text)
 {
-    if (p->terminal)
-        fprintf(stderr, "\r\033[K%.*s", (int)terminal_columns() - 1, text);
-    else
-        fprintf(stderr, "%s\n", text);
+    _cleanup_free_ char *safe = text_safe(text, text_is_utf8());
+
+    if (p->terminal) {
+        size_t room = terminal_columns() - 1, columns = text_columns(safe);
+        _cleanup_free_ char *fit = text_fit(safe, columns < room ? columns : room, text_is_utf8());
+
+        fprintf(stderr, "\r\033[K%s", fit);
+    } else {
+        fprintf(stderr, "%s\n", safe);
+    }
     fflush(stderr);
     p->drawn = true;
 }
 
 static void draw(struct progress *p, uint64_t done, uint64_t total, uint64_t now)
 {
-    char line[300], figures[120], bar[BAR_CELLS + 1];
-    unsigned cells;
+    _cleanup_free_ char *bar = p->terminal ? table_bar(done, total, BAR_COLUMNS) : str_dup("");
+    char line[300], figures[120];
 
     if (total == 0) {
         write_line(p, p->label);
         return;
     }
     format_figures(p, done, total, now, figures, sizeof(figures));
-    cells = (unsigned)((double)done / (double)total * BAR_CELLS);
-    memset(bar, ' ', BAR_CELLS);
-    memset(bar, '#', cells);
-    bar[BAR_CELLS] = '\0';
-    if (p->terminal)
-        snprintf(line, sizeof(line), "%s %3u%% [%s] %s", p->label,
-                 (unsigned)((double)done * 100 / (double)total), bar, figures);
-    else
-        snprintf(line, sizeof(line), "%s %3u%% %s", p->label,
-                 (unsigned)((double)done * 100 / (double)total), figures);
+    snprintf(line, sizeof(line), "%s %3u%% %s%s%s", p->label,
+             (unsigned)((double)done * 100 / (double)total), bar, p->terminal ? " " : "", figures);
     write_line(p, line);
 }
 

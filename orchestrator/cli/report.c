@@ -5,6 +5,9 @@
 
 #include "base/align.h"
 #include "base/str.h"
+#include "orchestrator/cli/cli.h"
+#include "orchestrator/cli/client.h"
+#include "orchestrator/cli/common.h"
 #include "orchestrator/fields.h"
 
 static void print_pass(const json_t *pass)
@@ -88,3 +91,27 @@ void report_print(const json_t *report)
     if (json_is_object(downtime))
         print_downtime(downtime);
 }
+
+static int run_report(int argc, char **argv)
+{
+    _cleanup_json_ json_t *report = NULL;
+    _cleanup_free_ char *path = NULL;
+    struct cli_common common;
+    struct error *err = NULL;
+    int r = common_parse(&common, &verb_report, argc, argv, NULL, NULL);
+
+    if (r >= 0)
+        return r;
+    path = client_path("migrations", argv[optind], "report");
+    r = client_call(common.socket, "GET", path, NULL, &report, &err);
+    if (r < 0)
+        return common_fail(&common, err);
+    if (common.json)
+        common_print(report);
+    else
+        report_print(report);
+    return EXIT_CODE_OK;
+}
+
+const struct cli_verb verb_report = {
+    "report", "NAME", 1, 1, "bytes, rates, downtime", run_report, NULL, 0, "@migration"};

@@ -8,6 +8,7 @@
 #include "orchestrator/cli/cli.h"
 #include "orchestrator/cli/client.h"
 #include "orchestrator/cli/common.h"
+#include "orchestrator/cli/text.h"
 #include "orchestrator/fields.h"
 #include "orchestrator/guard.h"
 
@@ -161,9 +162,11 @@ static void print_vm(const json_t *vm)
     char memory[32], total[32];
     size_t i;
 
+    _cleanup_free_ char *name = text_safe(field_string(vm, "name", "?"), text_is_utf8());
+
     json_array_foreach(disks, i, disk)
         size += (uint64_t)field_integer(disk, "size_bytes", 0);
-    printf("%-24s %-8s %3lld CPU  %9s  %zu %s  %s\n", field_string(vm, "name", "?"),
+    printf("%-24s %-8s %3lld CPU  %9s  %zu %s  %s\n", name,
            field_string(vm, "state", "?"), (long long)field_integer(vm, "vcpus", 0),
            str_from_bytes((uint64_t)field_integer(vm, "memory_bytes", 0), memory, sizeof(memory)),
            json_array_size(disks), json_array_size(disks) == 1 ? "disk " : "disks",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* slipway status, slipway report */
+/* slipway status */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,7 +7,8 @@
 #include "orchestrator/cli/cli.h"
 #include "orchestrator/cli/client.h"
 #include "orchestrator/cli/common.h"
-#include "orchestrator/cli/report.h"
+#include "orchestrator/cli/status.h"
+#include "orchestrator/cli/text.h"
 #include "orchestrator/fields.h"
 
 enum status_key { KEY_WATCH = KEY_OWN };
@@ -29,19 +30,27 @@ static void format_progress(const json_t *job, char *buf, size_t size)
                  str_from_bytes((uint64_t)field_integer(p, "rate_bytes_s", 0), rate, sizeof(rate)));
 }
 
+static char *safe(const json_t *object, const char *key)
+{
+    return text_safe(field_string(object, key, ""), text_is_utf8());
+}
+
 static void print_row(const json_t *job)
 {
     const json_t *generation = json_object_get(job, "generation");
+    _cleanup_free_ char *vm = safe(job, "vm");
     char progress[64], gen[24] = "-";
 
     if (json_is_integer(generation))
         snprintf(gen, sizeof(gen), "%lld", (long long)json_integer_value(generation));
     format_progress(job, progress, sizeof(progress));
     printf("%-20s %-11s %-22s %-5s %s/%s\n", field_string(job, "name", ""),
-           field_string(job, "state", ""), progress, gen, field_string(job, "source", ""),
-           field_string(job, "vm", ""));
-    if (json_object_get(job, "error"))
-        printf("    %s\n", field_string(json_object_get(job, "error"), "message", ""));
+           field_string(job, "state", ""), progress, gen, field_string(job, "source", ""), vm);
+    if (json_object_get(job, "error")) {
+        _cleanup_free_ char *message = safe(json_object_get(job, "error"), "message");
+
+        printf("    %s\n", message);
+    }
 }
 
 static void print_header(void)
@@ -79,60 +88,114 @@ static void print_details(const json_t *job)
     }
 }
 
-struct watch {
+struct lines {
     bool json;
     struct progress *progress;
 };
 
-static void watch_progress(struct watch *w, const char *name, const json_t *event)
+static void progress_line(struct lines *l, const char *name, const json_t *event)
 {
-    if (!w->progress)
-        w->progress = progress_new(false);
-    progress_update(w->progress, name, (uint64_t)field_integer(event, "done_bytes", 0),
+    if (!l->progress)
+        l->progress = progress_new(false);
+    progress_update(l->progress, name, (uint64_t)field_integer(event, "done_bytes", 0),
                     (uint64_t)field_integer(event, "total_bytes", 0));
 }
 
-static int watch_event(const json_t *event, void *context)
+static void print_event(const char *kind, const char *name, const json_t *event)
 {
-    struct watch *w = context;
-    const char *kind = field_string(event, "event", ""), *time = field_string(event, "time", "");
+    const char *time = field_string(event, "time", "");
+    _cleanup_free_ char *message = safe(event, "message"), *error = safe(event, "error");
+
+    if (strcmp(kind, "state") == 0)
+        printf("%.19s  %-20s %s%s%s\n", time, name, field_string(event, "state", ""),
+               *error ? ": " : "", error);
+    else if (strcmp(kind, "rehearsal") == 0)
+        printf("%.19s  %-20s rehearsal %s\n", time, name, field_string(event, "state", ""));
+    else
+        printf("%.19s  %-20s %s\n", time, name, *message ? message : kind);
+    fflush(stdout);
+}
+
+static int take_event(const json_t *event, void *context)
+{
+    struct lines *l = context;
+    const char *kind = field_string(event, "event", "");
     const char *name = field_string(event, "migration", "-");
 
-    if (w->json) {
+    if (l->json) {
         json_dumpf(event, stdout, JSON_COMPACT);
         putchar('\n');
-        fflush(stdout);
-        return 0;
+        return fflush(stdout) == 0 ? 0 : -EPIPE;
     }
     if (strcmp(kind, "progress") == 0) {
-        watch_progress(w, name, event);
+        progress_line(l, name, event);
         return 0;
     }
     if (strcmp(kind, "hello") == 0 || strcmp(kind, "migration") == 0)
         return 0;
-    progress_end(w->progress);
-    w->progress = NULL;
-    if (strcmp(kind, "state") == 0)
-        printf("%.19s  %-20s %s%s%s\n", time, name, field_string(event, "state", ""),
-               json_object_get(event, "error") ? ": " : "", field_string(event, "error", ""));
-    else if (strcmp(kind, "rehearsal") == 0)
-        printf("%.19s  %-20s rehearsal %s\n", time, name, field_string(event, "state", ""));
-    else
-        printf("%.19s  %-20s %s\n", time, name, field_string(event, "message", kind));
-    fflush(stdout);
+    progress_end(l->progress);
+    l->progress = NULL;
+    print_event(kind, name, event);
     return 0;
 }
 
-static int watch(const struct cli_common *common, const char *name)
+/* Events as lines, from the snapshot on. */
+static int watch_lines(const struct cli_common *common, const char *name, const json_t *snapshot)
 {
-    _cleanup_free_ char *path = name ? client_path("migrations", name, "events")
-                                     : str_dup("/v1/events");
-    struct watch w = {.json = common->json};
+    _cleanup_free_ char *plain = name ? client_path("migrations", name, "events")
+                                      : str_dup("/v1/events");
+    _cleanup_free_ char *path = str_format("%s?since=%s", plain,
+                                           field_string(snapshot, "cursor", "0"));
+    struct lines l = {.json = common->json};
     struct error *err = NULL;
-    int r = client_stream(common->socket, path, watch_event, &w, &err);
+    int r = client_stream(common->socket, path, take_event, &l, &err);
 
-    progress_end(w.progress);
+    progress_end(l.progress);
     return r < 0 ? common_fail(common, err) : EXIT_CODE_OK;
+}
+
+static const json_t *find(const json_t *snapshot, const char *name)
+{
+    json_t *job;
+    size_t i;
+
+    json_array_foreach(json_object_get(snapshot, "migrations"), i, job)
+        if (strcmp(field_string(job, "name", ""), name) == 0)
+            return job;
+    return NULL;
+}
+
+/* The table, or lines: first what there is, then what happens. */
+static int watch(const struct cli_common *common, const char *name, const json_t *snapshot)
+{
+    json_t *job;
+    size_t i;
+
+    if (!common->json)
+        status_table(common, snapshot, name);
+    if (common->json) {
+        json_dumpf(snapshot, stdout, JSON_COMPACT);
+        putchar('\n');
+    } else if (name) {
+        print_details(find(snapshot, name));
+    } else {
+        print_header();
+        json_array_foreach(json_object_get(snapshot, "migrations"), i, job)
+            print_row(job);
+    }
+    fflush(stdout);
+    return watch_lines(common, name, snapshot);
+}
+
+static int run_watch(const struct cli_common *common, const char *name)
+{
+    _cleanup_json_ json_t *snapshot = NULL;
+    struct error *err = NULL;
+    int r = client_call(common->socket, "GET", "/v1/status", NULL, &snapshot, &err);
+
+    if (r == 0 && name && !find(snapshot, name))
+        r = error_set(&err, ENOENT, "there is no migration named '%s'", name);
+    return r < 0 ? common_fail(common, err) : watch(common, name, snapshot);
 }
 
 static int take(struct cli_common *common, int key, void *context)
@@ -156,49 +219,29 @@ static int run_status(int argc, char **argv)
     if (r >= 0)
         return r;
     name = optind < argc ? argv[optind] : NULL;
+    if (watching)
+        return run_watch(&common, name);
     path = name ? client_path("migrations", name, NULL) : str_dup("/v1/migrations");
     r = client_call(common.socket, "GET", path, NULL, &answer, &err);
     if (r < 0)
         return common_fail(&common, err);
-    if (common.json && !watching) {
+    if (common.json) {
         common_print(answer);
-    } else if (name && !common.json) {
+    } else if (name) {
         print_details(answer);
-    } else if (!common.json) {
+    } else {
         print_header();
         json_array_foreach(json_object_get(answer, "migrations"), i, job)
             print_row(job);
     }
-    return watching ? watch(&common, name) : EXIT_CODE_OK;
+    return EXIT_CODE_OK;
 }
 
 static const struct cli_option status_options[] = {
-    {"watch", NULL, KEY_WATCH, "tell what happens until interrupted", NULL, 0}, CLI_OPTIONS_END};
+    {"watch", NULL, KEY_WATCH,
+     "a live table until interrupted (or q); off a terminal, and\n"
+     "with --json, a line for whatever happens", NULL, 0}, CLI_OPTIONS_END};
 
 const struct cli_verb verb_status = {
     "status", "[NAME]", 0, 1, "how migrations are; --watch: go on telling", run_status,
     status_options, 0, "@migration"};
-
-static int run_report(int argc, char **argv)
-{
-    _cleanup_json_ json_t *report = NULL;
-    _cleanup_free_ char *path = NULL;
-    struct cli_common common;
-    struct error *err = NULL;
-    int r = common_parse(&common, &verb_report, argc, argv, NULL, NULL);
-
-    if (r >= 0)
-        return r;
-    path = client_path("migrations", argv[optind], "report");
-    r = client_call(common.socket, "GET", path, NULL, &report, &err);
-    if (r < 0)
-        return common_fail(&common, err);
-    if (common.json)
-        common_print(report);
-    else
-        report_print(report);
-    return EXIT_CODE_OK;
-}
-
-const struct cli_verb verb_report = {
-    "report", "NAME", 1, 1, "bytes, rates, downtime", run_report, NULL, 0, "@migration"};

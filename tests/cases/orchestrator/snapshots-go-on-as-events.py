@@ -176,7 +176,8 @@ check(len(want) == COUNT - 2, "two were forgotten")
 
 
 def same():
-    return {name: settled(m) for name, m in model.migrations.items()} == want and list(model.sources) == ["src"]
+    now = {name: settled(m) for name, m in model.migrations.items()}
+    return now == want and list(model.sources) == ["src"]
 
 
 def difference():
