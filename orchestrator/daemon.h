@@ -138,7 +138,7 @@ void job_tell_locked(struct daemon *d, struct job *job); /* jobnews.c */
 
 /* Paths of a job; the caller frees. */
 char *job_store(const struct daemon *d, const struct job *job);
-char *job_target_folder(const struct job *job);
+char *job_target_folder(const struct job *job, const char *disk);
 char *job_target(const struct job *job, const char *disk);
 
 /* When not NULL, called with the name of each point a crash test may want to die at. */

@@ -65,14 +65,17 @@ char *job_store(const struct daemon *d, const struct job *job)
     return str_format("%s/stores/%s", d->options->state_dir, job->name);
 }
 
-char *job_target_folder(const struct job *job)
+char *job_target_folder(const struct job *job, const char *disk)
 {
-    return str_format("%s/%s", field_string(job->params, "pool", ""), job->name);
+    const char *pool = field_string(job->params, "pool", "");
+    const json_t *storage = json_object_get(job->params, "storage");
+
+    return str_format("%s/%s", field_string(storage, disk, pool), job->name);
 }
 
 char *job_target(const struct job *job, const char *disk)
 {
-    _cleanup_free_ char *folder = job_target_folder(job);
+    _cleanup_free_ char *folder = job_target_folder(job, disk);
 
     return str_format("%s/%s.raw", folder, disk);
 }

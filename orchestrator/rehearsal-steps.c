@@ -150,8 +150,10 @@ static int define(struct run *run, struct rehearsal *h, const json_t *report, st
         field_string(h->params, "uuid", ""), "accel", job_accel(h->job), "console_log", log,
         "disks", disks_of(h), "networks", networks_of(h), "hints",
         json_object_get(report, "hints"));
-    int r = node_check(run->node, h->job->description, placement, err);
+    int r;
 
+    placement_shape(h->job, placement);
+    r = node_check(run->node, h->job->description, placement, err);
     if (r == 0)
         placement_drop_tpm(run, placement);
     if (r == 0)

@@ -55,18 +55,19 @@ int source_restore(struct run *run, struct error **err)
 
 static int remove_targets(const struct job *job, struct error **err)
 {
-    _cleanup_free_ char *folder = job_target_folder(job);
     json_t *disk;
     size_t i;
 
     json_array_foreach(json_object_get(job->description, "disks"), i, disk) {
-        _cleanup_free_ char *path = job_target(job, field_string(disk, "name", ""));
+        const char *name = field_string(disk, "name", "");
+        _cleanup_free_ char *path = job_target(job, name);
+        _cleanup_free_ char *folder = job_target_folder(job, name);
 
         if (unlink(path) < 0 && errno != ENOENT)
             return error_set_errno(err, errno, "cannot remove %s", path);
+        if (rmdir(folder) < 0 && errno != ENOENT && errno != ENOTEMPTY)
+            return error_set_errno(err, errno, "cannot remove %s", folder);
     }
-    if (rmdir(folder) < 0 && errno != ENOENT && errno != ENOTEMPTY)
-        return error_set_errno(err, errno, "cannot remove %s", folder);
     return 0;
 }
 

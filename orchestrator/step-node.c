@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/accel.h"
+#include "base/align.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "orchestrator/enginehost.h"
@@ -35,6 +36,15 @@ static json_t *disk_place(const struct daemon *d, const struct job *job, const c
                      through_engine ? uri : path, "format", "raw");
 }
 
+void placement_shape(const struct job *job, json_t *placement)
+{
+    static const char *const asked[] = {"vcpus", "memory_bytes", "disk_bus", "machine"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(asked); i++)
+        if (json_object_get(job->params, asked[i]))
+            json_object_set(placement, asked[i], json_object_get(job->params, asked[i]));
+}
+
 int placement_make(const struct daemon *d, const struct job *job, json_t **ret_placement,
                    struct error **err)
 {
@@ -54,6 +64,7 @@ int placement_make(const struct daemon *d, const struct job *job, json_t **ret_p
         field_string(job->params, "uuid", NULL), "accel", job_accel(job), "disks", disks,
         "networks", networks, "hints",
         json_object_get(json_object_get(job->facts, "morph"), "hints"));
+    placement_shape(job, *ret_placement);
     return 0;
 }
 
@@ -102,6 +113,10 @@ int step_start(struct run *run, struct error **err)
     const char *how;
     int r = run_open_node(run, err);
 
+    if (r == 0 && !field_bool(run->job->params, "start", true)) {
+        run_note(run, "the VM is defined and not started, as asked");
+        return 0;
+    }
     if (r == 0)
         r = node_start(run->node, run->job->name, err);
     if (r == 0)

@@ -69,36 +69,65 @@ int preflight(struct daemon *d, struct job *job, struct error **err)
     return r == 0 ? node_ready(d, job, err) : r;
 }
 
-/* A mirror takes at most the size of its disks; too little space is said, not refused, because
- * targets are sparse. */
-static void space_check(struct run *run)
+static const char *pool_of(const struct run *run, const json_t *disk)
 {
     const char *pool = field_string(run->job->params, "pool", "/");
-    uint64_t need = 0, have;
+
+    return field_string(json_object_get(run->job->params, "storage"),
+                        field_string(disk, "name", ""), pool);
+}
+
+/* A mirror takes at most the size of its disks; too little space is said, not refused, because
+ * targets are sparse. */
+static void pool_check(struct run *run, const char *pool)
+{
     char need_text[32], have_text[32];
+    uint64_t need = 0, have;
     struct statvfs fs;
     json_t *disk;
     size_t i;
 
     json_array_foreach(job_disks(run->job), i, disk)
-        need += (uint64_t)field_integer(disk, "size_bytes", 0);
+        if (strcmp(pool_of(run, disk), pool) == 0)
+            need += (uint64_t)field_integer(disk, "size_bytes", 0);
     if (statvfs(pool, &fs) < 0)
         return;
     have = (uint64_t)fs.f_bavail * fs.f_frsize;
     if (have < need)
-        run_note(run, "pool %s has %s free; the disks of VM %s may grow to %s", pool,
+        run_note(run, "pool %s has %s free; the disks of VM %s there may grow to %s", pool,
                  str_from_bytes(have, have_text, sizeof(have_text)), run->job->vm,
                  str_from_bytes(need, need_text, sizeof(need_text)));
 }
 
+static void space_check(struct run *run)
+{
+    json_t *disks = job_disks(run->job);
+
+    for (size_t i = 0; i < json_array_size(disks); i++) {
+        const char *pool = pool_of(run, json_array_get(disks, i));
+        bool seen = false;
+
+        for (size_t k = 0; k < i; k++)
+            seen = seen || strcmp(pool_of(run, json_array_get(disks, k)), pool) == 0;
+        if (!seen)
+            pool_check(run, pool);
+    }
+}
+
 static int make_folders(struct run *run, struct error **err)
 {
-    _cleanup_free_ char *folder = job_target_folder(run->job);
     _cleanup_free_ char *stores = str_format("%s/stores", run->daemon->options->state_dir);
-    int r = fdio_make_dirs(folder, 0711);
+    json_t *disk;
+    size_t i;
+    int r;
 
-    if (r < 0)
-        return error_set_errno(err, -r, "cannot make the folder %s for the targets", folder);
+    json_array_foreach(job_disks(run->job), i, disk) {
+        _cleanup_free_ char *folder = job_target_folder(run->job, field_string(disk, "name", ""));
+
+        r = fdio_make_dirs(folder, 0711);
+        if (r < 0)
+            return error_set_errno(err, -r, "cannot make the folder %s for the targets", folder);
+    }
     r = fdio_make_dirs(stores, 0700);
     return r < 0 ? error_set_errno(err, -r, "cannot make the folder %s", stores) : 0;
 }

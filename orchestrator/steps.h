@@ -132,6 +132,9 @@ const char *job_accel(const struct job *job);
 int placement_make(const struct daemon *d, const struct job *job, json_t **ret_placement,
                    struct error **err);
 
+/* Puts into a placement what was asked for instead of the source's: CPUs, memory, machine, bus. */
+void placement_shape(const struct job *job, json_t *placement);
+
 /* A TPM that the open node cannot give would keep the VM from starting; the guest may do without:
  * takes it out of the placement's hints, and notes that. */
 void placement_drop_tpm(struct run *run, json_t *placement);

@@ -67,15 +67,25 @@ static bool is_x86(const struct build *b)
     return !arch || is(arch, "x86_64") || is(arch, "i686");
 }
 
-/* The hint `key` when it is one of the known values, which end with NULL; else the first of them. */
+/* What was asked for, or the hint, when it is one of the known values, which end with NULL; else
+ * the first of them. */
 static const char *hinted(const struct build *b, const char *key, const char *const *known)
 {
-    const char *value = text_of(b->hints, key);
+    const char *asked = text_of(b->placement, key);
+    const char *value = asked ? asked : text_of(b->hints, key);
 
     for (const char *const *k = known; *k; k++)
         if (is(value, *k))
             return *k;
     return known[0];
+}
+
+/* A number of the placement, or as the source has it. */
+static json_int_t size_of(const struct build *b, const char *key)
+{
+    const json_t *asked = json_object_get(b->placement, key);
+
+    return json_integer_value(asked ? asked : json_object_get(b->description, key));
 }
 
 static bool hinted_true(const struct build *b, const char *key)
@@ -467,10 +477,8 @@ static int fill_domain(const struct build *b, xmlNodePtr domain)
     if (uuid)
         add_text(domain, "uuid", uuid);
     add_osinfo(b, domain);
-    set(add_number(domain, "memory",
-                   json_integer_value(json_object_get(b->description, "memory_bytes")) >> 10),
-        "unit", "KiB");
-    add_number(domain, "vcpu", json_integer_value(json_object_get(b->description, "vcpus")));
+    set(add_number(domain, "memory", size_of(b, "memory_bytes") >> 10), "unit", "KiB");
+    add_number(domain, "vcpu", size_of(b, "vcpus"));
     add_os(b, domain);
     add_features(b, domain);
     add_cpu(b, domain);

@@ -36,15 +36,17 @@ const char *node_uri(const struct node *node);
  * The domain XML for a VM, a pure function (golden-tested).
  *   description   as source_ops.describe gives it
  *   placement     {name, uuid?, accel: "kvm"|"tcg", console_log?: file for the serial console,
+ *                  vcpus?, memory_bytes?: instead of the source's, disk_bus?: "virtio" | "scsi" |
+ *                  "sata" | "ide", machine?: "q35" | "pc": instead of hints and source,
  *                  disks: [{name, path | nbd_uri, format: "raw", direct?: bool}],
  *                  networks: {"source network": "destination network" | "bridge:NAME" | "user" |
  *                             "none"},
  *                  hints?: as slipway-morph gives them}
  *                 direct: false where the file system has no O_DIRECT (default true);
  *                 "user": QEMU's own NAT; "none": the NIC is there, its link is down
- * CPU count, memory, firmware, machine family, disk order, MACs and serial console are kept; disks and
- * NICs become virtio, unless a hint says that the guest has no driver for it; unknown values of hints
- * count as none.  A guest agent channel is added.  A source network without a mapping is
+ * CPU count, memory, firmware, machine family, disk order, MACs and serial console are kept; disks
+ * and NICs become virtio, unless a hint says that the guest has no driver for it; unknown values of
+ * hints count as none.  A guest agent channel is added.  A source network without a mapping is
  * EINVAL, naming it.  The caller frees *ret_xml.
  */
 int node_domain_xml(const json_t *description, const json_t *placement, char **ret_xml,
@@ -69,26 +71,30 @@ bool node_has_tpm(struct node *node, const char *arch);
 int node_define(struct node *node, const char *xml, struct error **err);
 int node_start(struct node *node, const char *name, struct error **err); /* 0 when running */
 int node_stop(struct node *node, const char *name, bool force, struct error **err);
+
+/* Asks a running guest to shut down and does not wait; 0 when there is nothing to ask. */
+int node_ask_off(struct node *node, const char *name, struct error **err);
 int node_undefine(struct node *node, const char *name, struct error **err); /* 0 when absent */
 
 /* "running", "off", "paused", "crashed" or "absent": static text. */
 int node_state(struct node *node, const char *name, const char **ret_state, struct error **err);
 
-/* A VM that stands still because of an error of a disk goes on: 1.  Nothing to do, or no such VM: 0.
- * It stops again when the disk is not back. */
+/* A VM that stands still because of an error of a disk goes on: 1.  Nothing to do, or no such VM:
+ * 0. It stops again when the disk is not back. */
 int node_resume(struct node *node, const char *name, struct error **err);
 
 /*
  * Exchanges, while the VM runs, the NBD exports below its disks for the files they were about:
- * places is [{name, path}], the export has the name of the disk.  Disks that have their file already
- * are left alone, so it can be repeated.  The VM has all its disks also after a failure, some still
- * by NBD.
+ * places is [{name, path}], the export has the name of the disk.  Disks that have their file
+ * already are left alone, so it can be repeated.  The VM has all its disks also after a failure,
+ * some still by NBD.
  */
 int node_reopen_disks(struct node *node, const char *name, const json_t *places,
                       struct error **err);
 
 /* Waits until the guest agent answers (or, without an agent, until the domain has been running
- * without a crash for settle_ns).  ETIMEDOUT with a sentence. *ret_how is static text: "agent" or "running". */
+ * without a crash for settle_ns).  ETIMEDOUT with a sentence. *ret_how is static text: "agent" or
+ * "running". */
 int node_wait_up(struct node *node, const char *name, uint64_t timeout_ns, uint64_t settle_ns,
                  bool (*cancelled)(void *), void *context, const char **ret_how,
                  struct error **err);

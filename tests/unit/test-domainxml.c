@@ -77,6 +77,12 @@ static void hints_nonsense(void **state)
     check_golden("hints-nonsense");
 }
 
+/* What was asked for wins over hints and source. */
+static void what_was_asked_for_wins(void **state)
+{
+    check_golden("asked-for");
+}
+
 /* What comes out after `change` was done to the placement of pc-bios. */
 static void check_refused(void (*change)(json_t *placement), const char *named)
 {
@@ -136,6 +142,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(hints_old_windows),
         cmocka_unit_test(hints_windows_11),
         cmocka_unit_test(hints_nonsense),
+        cmocka_unit_test(what_was_asked_for_wins),
         cmocka_unit_test(unmapped_network_is_named),
         cmocka_unit_test(disk_without_place_is_named),
         cmocka_unit_test(foreign_uri_is_refused),
