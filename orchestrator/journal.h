@@ -61,8 +61,8 @@ int journal_list_transitions(struct journal *journal, const char *migration, jso
 
 /*
  * Passes: {id, migration, kind: "initial"|"delta"|"final", since, snapshot, private, generation,
- * result, why_full, started_ns, started_mono_ns, boot_id, freeze_s, seconds, ended}.  freeze_s: from
- * its begin until its snapshot was there.  At most one pass of a migration is not ended.
+ * result, why_full, started_ns, started_mono_ns, boot_id, freeze_s, seconds, ended}.  freeze_s:
+ * from its begin until its snapshot was there.  At most one pass of a migration is not ended.
  */
 int journal_begin_pass(struct journal *journal, const char *migration, const char *kind,
                        const char *since, int64_t *ret_id, struct error **err);

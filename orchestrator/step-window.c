@@ -18,6 +18,8 @@
 #define SESSION 0                       /* "pass" of the leftovers of a writing session */
 #define ENOUGH_BYTES (UINT64_C(64) << 20) /* so little is sent with the VM stopped */
 #define PASSES_MAX 8
+#define POLL_NS (250 * NS_PER_MS)
+#define ASK_AGAIN_NS (20 * NS_PER_S) /* guests ignore the button while they boot */
 
 /* ---- guarding the source ---- */
 
@@ -103,28 +105,41 @@ int step_commit(struct run *run, struct error **err)
 
 /* ---- rollback ---- */
 
+static bool is_off(const char *state)
+{
+    return strcmp(state, "off") == 0 || strcmp(state, "absent") == 0 ||
+           strcmp(state, "crashed") == 0;
+}
+
 /* The VM on the node is off when this returns 0: asked first, forced when its time is up, because
  * one that hangs may be why somebody goes back. */
 static int stop_target(struct run *run, struct error **err)
 {
     uint64_t timeout_ns = (uint64_t)field_integer(run->job->params, "shutdown_timeout_s", 300) *
                           NS_PER_S;
-    uint64_t start = clock_now_ns();
+    uint64_t start = clock_now_ns(), asked = 0;
+    const char *state = "";
     int r = run_open_node(run, err);
 
-    if (r < 0)
-        return r;
-    do {
-        _cleanup_error_ struct error *failure = NULL;
+    while (r == 0) {
+        uint64_t now = clock_now_ns();
 
-        r = node_stop(run->node, run->job->name, false, &failure);
-        if (r != -ETIMEDOUT)
-            return r < 0 ? error_move(err, &failure) : 0;
+        r = node_state(run->node, run->job->name, &state, err);
+        if (r < 0 || is_off(state))
+            return r;
+        if (now - start >= timeout_ns) {
+            run_note(run, "the VM on the node does not shut down: it is switched off");
+            return node_stop(run->node, run->job->name, true, err);
+        }
+        if (asked == 0 || now - asked > ASK_AGAIN_NS) {
+            asked = now;
+            r = node_ask_off(run->node, run->job->name, err);
+        }
         if (run_interrupted(run))
             return error_set(err, ECANCELED, "interrupted while the VM on the node was stopped");
-    } while (clock_now_ns() - start < timeout_ns);
-    run_note(run, "the VM on the node does not shut down: it is switched off");
-    return node_stop(run->node, run->job->name, true, err);
+        clock_sleep_ns(POLL_NS);
+    }
+    return r;
 }
 
 static json_t *failback_args(const struct source_snapshot *session, bool final)

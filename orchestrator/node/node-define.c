@@ -163,6 +163,17 @@ int node_stop(struct node *node, const char *name, bool force, struct error **er
     return virDomainIsActive(domain) == 1 ? error_move(err, &failure) : 0;
 }
 
+int node_ask_off(struct node *node, const char *name, struct error **err)
+{
+    _cleanup_node_domain_ virDomainPtr domain = NULL;
+    int r = node_find(node, name, &domain, err);
+
+    /* A guest that refuses now may obey later; whoever waits asks again. */
+    if (r == 0 && domain && virDomainIsActive(domain) == 1)
+        virDomainShutdown(domain);
+    return r;
+}
+
 int node_undefine(struct node *node, const char *name, struct error **err)
 {
     const unsigned flags = VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |

@@ -36,26 +36,33 @@ static char *why_full(const json_t *disk, const struct image *image, const char 
     return NULL;
 }
 
+#define WRITABLE "/write" /* cannot be the name of a bitmap of ours */
+
 static char *socket_of(const char *directory, const char *disk)
 {
     return str_format("%s/%s.sock", directory, disk);
 }
 
+/* bitmap: NULL for none; WRITABLE: for writing. */
 static int serve(struct source *source, const json_t *disk, const char *bitmap, const char *socket,
                  struct error **err)
 {
     /* --fork returns when the socket is listening; -e: as many connections as the engine wants. */
     static const char script[] =
         "path=$1 format=$2 name=$3 socket=$4 bitmap=$5\n"
-        "set -- --fork -r -t -e 16 -f \"$format\" -x \"$name\" -k \"$socket\"\n"
-        "[ -z \"$bitmap\" ] || set -- \"$@\" -B \"$bitmap\"\n"
+        "set -- --fork -t -e 16 -f \"$format\" -x \"$name\" -k \"$socket\"\n"
+        "case \"$bitmap\" in\n"
+        "/write) ;;\n"
+        "'') set -- \"$@\" -r ;;\n"
+        "*) set -- \"$@\" -r -B \"$bitmap\" ;;\n"
+        "esac\n"
         "exec qemu-nbd \"$@\" -- \"$path\"";
     const char *args[] = {text_of(disk, "path"), text_of(disk, "format"),
                           text_of(disk, "name"), socket,
                           bitmap ? bitmap : "",  NULL};
     int r = host_script(&source->host, script, args, IMAGE_TIMEOUT, NULL, err);
 
-    return r < 0 ? error_prefix(err, "cannot read disk %s", text_of(disk, "name")) : 0;
+    return r < 0 ? error_prefix(err, "cannot open disk %s", text_of(disk, "name")) : 0;
 }
 
 /* Sockets become URIs only after the tunnel is there; until then private has the bare paths. */
@@ -144,6 +151,39 @@ int offline_begin(struct source *source, const json_t *description, const char *
         r = host_make_directory(&source->host, text_of(private, "directory"), NULL, err);
     json_array_foreach(disks, i, disk) if (r == 0) r =
         serve_disk(source, disk, checkpoint, private, err);
+    if (r == 0)
+        r = open_sockets(source, private, err);
+    return r < 0 ? error_prefix(err, "VM \"%s\"", text_of(description, "name")) : 0;
+}
+
+static int write_disk(struct source *source, const json_t *disk, json_t *private,
+                      struct error **err)
+{
+    const char *name = text_of(disk, "name");
+    _cleanup_free_ char *socket = socket_of(text_of(private, "directory"), name);
+    int r;
+
+    if (!text_of(disk, "path"))
+        return error_set(err, EOPNOTSUPP,
+                         "disk %s is not a file or block device of the source host and cannot be "
+                         "written",
+                         name);
+    r = serve(source, disk, WRITABLE, socket, err);
+    if (r == 0)
+        snapshot_add_disk(private, name, socket, NULL, NULL);
+    return r;
+}
+
+int offline_write(struct source *source, const json_t *description, json_t *private,
+                  struct error **err)
+{
+    const json_t *disks = json_object_get(description, "disks"), *disk;
+    size_t i;
+    int r = announce(source, description, NULL, private, err);
+
+    if (r == 0)
+        r = host_make_directory(&source->host, text_of(private, "directory"), NULL, err);
+    json_array_foreach(disks, i, disk) if (r == 0) r = write_disk(source, disk, private, err);
     if (r == 0)
         r = open_sockets(source, private, err);
     return r < 0 ? error_prefix(err, "VM \"%s\"", text_of(description, "name")) : 0;

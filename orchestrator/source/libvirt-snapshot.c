@@ -232,6 +232,28 @@ int virt_snapshot_begin(struct source *source, const char *vm, const char *since
     return r < 0 ? r : begin_new(source, domain, description, since, ret_snapshot, err);
 }
 
+int virt_write_begin(struct source *source, const char *vm, struct source_snapshot **ret_snapshot,
+                     struct error **err)
+{
+    _cleanup_domain_ virDomainPtr domain = NULL;
+    _cleanup_json_ json_t *description = NULL, *private = json_object();
+    int r = virt_domain(source, vm, &domain, err);
+
+    if (r == 0)
+        r = virt_describe_domain(domain, &description, err);
+    if (r < 0)
+        return r;
+    if (virt_power(domain) != SOURCE_OFF)
+        return error_set(err, EPERM, "VM \"%s\" is not off, so its disks cannot be written", vm);
+    json_object_set(private, "vm", json_object_get(description, "uuid"));
+    r = offline_write(source, description, private, err);
+    if (r < 0)
+        end_private(source, domain, private, false, NULL);
+    else
+        *ret_snapshot = snapshot_from_private(private);
+    return r;
+}
+
 static int end_snapshot(struct source *source, const char *vm, const json_t *private,
                         bool committed, struct error **err)
 {

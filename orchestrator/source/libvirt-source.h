@@ -132,6 +132,8 @@ int virt_snapshot_begin(struct source *source, const char *vm, const char *since
                         struct error **err);
 int virt_snapshot_end(struct source *source, const char *vm, struct source_snapshot *snapshot,
                       bool committed, struct error **err);
+int virt_write_begin(struct source *source, const char *vm, struct source_snapshot **ret_snapshot,
+                     struct error **err);
 /* private as a snapshot; takes a reference. */
 struct source_snapshot *snapshot_from_private(json_t *private);
 /* A new directory name of ours, and its token inside it. */
@@ -168,6 +170,9 @@ char *running_job_directory(virDomainPtr domain);
 
 int offline_begin(struct source *source, const json_t *description, const char *since,
                   json_t *private, struct error **err);
+/* The same for writing, without bitmaps. */
+int offline_write(struct source *source, const json_t *description, json_t *private,
+                  struct error **err);
 /* True while the servers answer. */
 bool offline_serves(struct source *source, const json_t *private);
 /* True while they answer and the images are what they were. */
@@ -188,6 +193,13 @@ int virt_shutdown(struct source *source, const char *vm, uint64_t timeout_ns,
                   enum source_stop_policy policy, bool (*cancelled)(void *), void *context,
                   struct error **err);
 int virt_start(struct source *source, const char *vm, struct error **err);
+
+/* libvirt-guard.c */
+int virt_guard_read(struct source *source, const char *vm, json_t **ret_before,
+                    struct error **err);
+int virt_guard_set(struct source *source, const char *vm, const json_t *before, bool on,
+                   struct error **err);
+int virt_retire(struct source *source, const json_t *description, bool remove, struct error **err);
 
 /* libvirt-cleanup.c */
 int virt_cleanup(struct source *source, const json_t *thing, struct error **err);

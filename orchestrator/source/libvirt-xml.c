@@ -235,6 +235,75 @@ int xml_describe(const char *xml, json_t **ret_description, struct error **err)
     return 0;
 }
 
+static bool link_is_up(xmlNodePtr nic)
+{
+    return !attribute_is(child(nic, "link"), "state", "down");
+}
+
+static int domain_devices(const char *xml, xmlDocPtr *ret_doc, xmlNodePtr *ret_devices,
+                          struct error **err)
+{
+    *ret_doc = parse(xml, "domain");
+    if (!*ret_doc)
+        return error_set(err, EPROTO, "libvirt's description of a VM is not a domain");
+    *ret_devices = child(xmlDocGetRootElement(*ret_doc), "devices");
+    return 0;
+}
+
+int xml_nic_links(const char *xml, json_t **ret_links, struct error **err)
+{
+    _cleanup_doc_ xmlDocPtr doc = NULL;
+    xmlNodePtr devices = NULL;
+    int r = domain_devices(xml, &doc, &devices, err);
+
+    if (r < 0)
+        return r;
+    *ret_links = json_object();
+    for (xmlNodePtr n = child(devices, "interface"); n; n = next(n, "interface")) {
+        _cleanup_free_ char *mac = attribute(child(n, "mac"), "address");
+
+        if (mac)
+            json_object_set_new(*ret_links, mac, json_boolean(link_is_up(n)));
+    }
+    return 0;
+}
+
+static void set_link(xmlNodePtr nic, bool up)
+{
+    xmlNodePtr link = child(nic, "link");
+
+    if (!link)
+        link = xmlNewChild(nic, NULL, (const xmlChar *)"link", NULL);
+    xmlSetProp(link, (const xmlChar *)"state", (const xmlChar *)(up ? "up" : "down"));
+}
+
+int xml_nics_linked(const char *xml, const json_t *links, bool down, json_t **ret_nics,
+                    struct error **err)
+{
+    _cleanup_doc_ xmlDocPtr doc = NULL;
+    xmlNodePtr devices = NULL;
+    int r = domain_devices(xml, &doc, &devices, err);
+
+    if (r < 0)
+        return r;
+    *ret_nics = json_array();
+    for (xmlNodePtr n = child(devices, "interface"); n; n = next(n, "interface")) {
+        _cleanup_free_ char *mac = attribute(child(n, "mac"), "address");
+        const json_t *was = mac ? json_object_get(links, mac) : NULL;
+        bool up = !down && json_is_true(was);
+        xmlBufferPtr text;
+
+        if (!was || link_is_up(n) == up)
+            continue;
+        set_link(n, up);
+        text = xmlBufferCreate();
+        xmlNodeDump(text, doc, n, 0, 0);
+        json_array_append_new(*ret_nics, json_string((const char *)xmlBufferContent(text)));
+        xmlBufferFree(text);
+    }
+    return 0;
+}
+
 static int checkpoint_parse(const char *xml, xmlDocPtr *ret_doc, struct error **err)
 {
     *ret_doc = parse(xml, "domaincheckpoint");

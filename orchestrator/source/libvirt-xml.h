@@ -13,6 +13,14 @@
  */
 int xml_describe(const char *xml, json_t **ret_description, struct error **err);
 
+/* The network cards of a <domain> by MAC, and whether their link is up: {mac: bool}. */
+int xml_nic_links(const char *xml, json_t **ret_links, struct error **err);
+
+/* Each <interface> of a <domain> whose link is not as wanted, as text with the link that is wanted:
+ * down, or what `links` says.  Cards that links does not know are left out. */
+int xml_nics_linked(const char *xml, const json_t *links, bool down, json_t **ret_nics,
+                    struct error **err);
+
 /*
  * The disks of a <domaincheckpoint> that has them tracked: {disk name: dirty bytes}, or null in
  * place of the bytes when libvirt could not say (the bitmap is missing or inconsistent).

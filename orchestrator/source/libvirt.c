@@ -136,4 +136,8 @@ const struct source_ops source_libvirt_ops = {
     .shutdown = virt_shutdown,
     .start = virt_start,
     .cleanup = virt_cleanup,
+    .guard_read = virt_guard_read,
+    .guard_set = virt_guard_set,
+    .write_begin = virt_write_begin,
+    .retire = virt_retire,
 };

@@ -152,6 +152,13 @@ int node_stop(struct node *n, const char *name, bool force, struct error **err)
     return r < 0 ? error_set(err, EIO, "cannot stop") : 0;
 }
 
+int node_ask_off(struct node *n, const char *name, struct error **err)
+{
+    _cleanup_free_ char *hang = path_of(n, name, "hang");
+
+    return access(hang, F_OK) == 0 ? 0 : node_stop(n, name, false, err);
+}
+
 int node_state(struct node *n, const char *name, const char **ret_state, struct error **err)
 {
     _cleanup_free_ char *path = path_of(n, name, "state"), *text = NULL;

@@ -237,11 +237,37 @@ static void says_what_is_supported(void **state)
     assert_ptr_equal(source_ops_for("qemu+ssh://h/system", NULL), &source_libvirt_ops);
 }
 
+static void links_of_cards_are_cut_and_put_back(void **state)
+{
+    static const char before[] =
+        "<domain><devices><interface type='network'><mac address='a'/></interface>"
+        "<interface type='network'><mac address='b'/><link state='down'/></interface>"
+        "<interface type='network'><mac address='new'/></interface></devices></domain>";
+    _cleanup_json_ json_t *known = NULL, *links = json_pack("{s:b, s:b}", "a", 1, "b", 0);
+    _cleanup_json_ json_t *cut = NULL, *back = NULL, *all = NULL;
+    const char *text;
+
+    assert_int_equal(xml_nic_links(before, &all, NULL), 0);
+    assert_true(json_is_true(json_object_get(all, "a")));
+    assert_true(json_is_false(json_object_get(all, "b")));
+    /* Only what is up goes down; a card that came later is left alone. */
+    assert_int_equal(xml_nics_linked(before, links, true, &cut, NULL), 0);
+    assert_int_equal(json_array_size(cut), 1);
+    text = json_string_value(json_array_get(cut, 0));
+    assert_non_null(strstr(text, "<mac address=\"a\"/>"));
+    assert_non_null(strstr(text, "<link state=\"down\"/>"));
+    /* Nothing is to be done for what is as it was. */
+    assert_int_equal(xml_nics_linked(before, links, false, &back, NULL), 0);
+    assert_int_equal(json_array_size(back), 0);
+    assert_int_equal(xml_nic_links("<disk/>", &known, NULL), -EPROTO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(describes_a_domain),
         cmocka_unit_test(describes_disks_and_nics),
+        cmocka_unit_test(links_of_cards_are_cut_and_put_back),
         cmocka_unit_test(refuses_what_is_no_domain),
         cmocka_unit_test(knows_sound_and_broken_bitmaps),
         cmocka_unit_test(keeps_only_the_given_disks),
