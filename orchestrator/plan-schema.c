@@ -114,6 +114,32 @@ static const struct schema_field selector_fields[] = {
 static const struct schema_object selector_object = {
     "an entry of vms", {selector_fields, migration_fields}};
 
+static const struct schema_field rule_fields[] = {
+    {"when", SCHEMA_WINDOWS, .fallback = "any time", .what = "when this rule counts"},
+    {"bandwidth", SCHEMA_SPEED, .fallback = "unlimited", .what = "what syncs may read in a second"},
+    {"iops", SCHEMA_INTEGER, .min = 1, .max = INT64_C(1) << 32, .fallback = "unlimited",
+     .what = "how many reads they may make in a second"},
+    {"syncs", SCHEMA_INTEGER, .min = 1, .max = 10000, .fallback = "unlimited",
+     .what = "how many may run at the same time"},
+    {NULL},
+};
+
+static const struct schema_object rule_object = {"a rule", {rule_fields}};
+
+static const struct schema_field limit_fields[] = {
+    {"scope", SCHEMA_CHOICE, .choices = "all, source, host, network, node", .required = true,
+     .what = "what the syncs have in common that share the limit"},
+    {"name", SCHEMA_TEXT, .fallback = "of a source: the plan's; otherwise each",
+     .what = "a source, a source's host, a network as ADDRESS/BITS, or a node"},
+    {"rules", SCHEMA_LIST, .object = &rule_object, .required = true,
+     .what = "the first whose time it is counts"},
+    {"also_cutover", SCHEMA_BOOL, .fallback = "false",
+     .what = "the last delta of a cutover keeps to the limit, too"},
+    {NULL},
+};
+
+static const struct schema_object limit_object = {"an entry of limits", {limit_fields}};
+
 const struct schema_object plan_schema_migration = {"a migration", {migration_fields}};
 
 static const struct schema_field plan_fields[] = {
@@ -124,6 +150,8 @@ static const struct schema_field plan_fields[] = {
              "each selected VM must be here"},
     {"storage", SCHEMA_PATHS,
      .what = "folder or pool of the source, or disk → folder on the node; the longest folder wins"},
+    {"limits", SCHEMA_LIST, .object = &limit_object,
+     .what = "limits of syncs, as `slipway limit set` sets them; they hold for other plans, too"},
     {"defaults", SCHEMA_OBJECT, .object = &plan_schema_migration,
      .what = "fields for every VM of the plan"},
     {"groups", SCHEMA_OBJECTS, .object = &plan_schema_migration,
@@ -168,7 +196,9 @@ static const char *const kind_words[SCHEMA_KIND_COUNT] = {
     [SCHEMA_BYTES] = "a number of bytes, or a size such as 8G or 512M",
     [SCHEMA_TIME] = "%s, or a time such as 2026-12-01T22:00:00+01:00",
     [SCHEMA_RHYTHM] = "%s, a length of time such as 15m, or \"cron: 0 4 * * *\"",
-    [SCHEMA_WINDOWS] = "a list of windows such as \"mon-fri 22:00-05:00\"",
+    [SCHEMA_WINDOWS] = "a window such as \"mon-fri 22:00-05:00\", or a list of them",
+    [SCHEMA_SPEED] = "bytes per second such as 100M, bits such as 200Mbit, medium, fast or "
+                     "unlimited",
     [SCHEMA_VERDICT] = "%s, \"console:REGEX\" or \"port:NUMBER\"",
     [SCHEMA_OPTIONS] = "a list of options of slipway-morph such as \"--dhcp\"",
     [SCHEMA_TEXTS] = "fields whose values are names",
@@ -178,7 +208,7 @@ static const char *const kind_words[SCHEMA_KIND_COUNT] = {
     [SCHEMA_SIZES] = "a size, or a comparison such as \"<= 8G\", or a list of them",
     [SCHEMA_OBJECT] = "fields",
     [SCHEMA_OBJECTS] = "names, each with fields",
-    [SCHEMA_LIST] = "a list",
+    [SCHEMA_LIST] = "a list with at least one entry",
 };
 
 char *schema_allowed(const struct schema_field *f)

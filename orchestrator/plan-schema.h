@@ -28,7 +28,8 @@ enum schema_kind {
     SCHEMA_CHOICE,   /* one of choices */
     SCHEMA_TIME,     /* one of choices, or RFC 3339 */
     SCHEMA_RHYTHM,   /* one of choices, "15m" or "cron: …" */
-    SCHEMA_WINDOWS,  /* list of windows of a week */
+    SCHEMA_WINDOWS,  /* one or a list of windows of a week */
+    SCHEMA_SPEED,    /* bytes per second, or "100M", "200Mbit", "fast" */
     SCHEMA_VERDICT,  /* one of choices, "console:REGEX" or "port:N" */
     SCHEMA_OPTIONS,  /* of slipway-morph */
     SCHEMA_TEXTS,    /* text → text */

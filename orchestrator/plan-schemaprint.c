@@ -60,6 +60,7 @@ static json_t *kind_json(const struct schema_field *f)
         return text_pattern(NAME_PATTERN);
     case SCHEMA_GLOBS:
     case SCHEMA_NAMES:
+    case SCHEMA_WINDOWS:
         return one_or_list(json_pack("{s:s}", "type", "string"));
     case SCHEMA_PATH:
         return text_pattern(PATH_PATTERN);
@@ -84,8 +85,8 @@ static json_t *kind_json(const struct schema_field *f)
         return choices_or(f, text_pattern("^([0-9]+[smhd]|cron: .+)$"));
     case SCHEMA_VERDICT:
         return choices_or(f, text_pattern("^(console:.+|port:[0-9]+)$"));
-    case SCHEMA_WINDOWS:
-        return json_pack("{s:s, s:{s:s}}", "type", "array", "items", "type", "string");
+    case SCHEMA_SPEED:
+        return json_pack("{s:[s,s]}", "type", "integer", "string");
     case SCHEMA_OPTIONS:
         return json_pack("{s:s, s:o}", "type", "array", "items", text_pattern("^--"));
     case SCHEMA_TEXTS:
@@ -183,6 +184,10 @@ void schema_print_markdown(FILE *out)
     print_table(out, "The plan", plan_schema.tables[0]);
     print_table(out, "Selecting VMs: entries of `vms`", selector->tables[0]);
     print_table(out, "Attributes: `where`", schema_find(selector, "where")->object->tables[0]);
+    print_table(out, "Entries of `limits`", schema_find(&plan_schema, "limits")->object->tables[0]);
+    print_table(out, "Rules of a limit",
+                schema_find(schema_find(&plan_schema, "limits")->object, "rules")
+                    ->object->tables[0]);
     print_table(out, "Fields of a migration: `defaults`, `groups.NAME` and entries of `vms`",
                 plan_schema_migration.tables[0]);
 }

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "orchestrator/calendar.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/govern-limit.h"
 #include "orchestrator/params.h"
 
 #define SHOWN_BYTES 60
@@ -24,7 +25,8 @@ static json_t *convert_text(const struct schema_field *f, const json_t *value, s
     const char *text = json_string_value(value);
 
     if (json_is_number(value) || json_is_boolean(value))
-        error_set(err, EINVAL, "is no text unless it is put in quotes");
+        error_set(err, EINVAL, "a %s is no text: put it in quotes",
+                  json_is_number(value) ? "number" : "truth value");
     return text && *text ? same(value) : NULL;
 }
 
@@ -208,17 +210,23 @@ static json_t *convert_rhythm(const struct schema_field *f, const json_t *value,
 static json_t *convert_windows(const struct schema_field *f, const json_t *value,
                                struct error **err)
 {
+    _cleanup_json_ json_t *list = json_is_array(value) ? same(value) : json_pack("[O]", value);
     struct calendar_window window;
     json_t *entry;
     size_t i;
 
-    if (!json_is_array(value))
-        return NULL;
-    json_array_foreach(value, i, entry)
+    json_array_foreach(list, i, entry)
         if (!json_is_string(entry) ||
             calendar_window_parse(json_string_value(entry), &window, err) < 0)
             return NULL;
-    return same(value);
+    return steal_ptr(list);
+}
+
+static json_t *convert_speed(const struct schema_field *f, const json_t *value, struct error **err)
+{
+    uint64_t speed;
+
+    return govern_bandwidth_parse(value, &speed, NULL) == 0 ? same(value) : NULL;
 }
 
 static json_t *convert_verdict(const struct schema_field *f, const json_t *value,
@@ -323,6 +331,7 @@ static convert_fn *const converts[SCHEMA_KIND_COUNT] = {
     [SCHEMA_TIME] = convert_time,
     [SCHEMA_RHYTHM] = convert_rhythm,
     [SCHEMA_WINDOWS] = convert_windows,
+    [SCHEMA_SPEED] = convert_speed,
     [SCHEMA_VERDICT] = convert_verdict,
     [SCHEMA_OPTIONS] = convert_options,
     [SCHEMA_COUNTS] = convert_comparisons,
@@ -367,9 +376,10 @@ static void refuse(const struct schema_field *f, const struct yaml_node *node,
 
     if (json_is_null(node->value))
         problem_add(problems, node->at, f->name, "has no value: %s", allowed);
+    else if (why)
+        problem_add(problems, node->at, f->name, "%s", error_text(why));
     else
-        problem_add(problems, node->at, f->name, "%s is not allowed: %s", value,
-                    why ? error_text(why) : allowed);
+        problem_add(problems, node->at, f->name, "%s is not allowed: %s", value, allowed);
 }
 
 static json_t *read_scalar(const struct schema_field *f, const struct yaml_node *node,

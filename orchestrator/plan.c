@@ -2,9 +2,11 @@
 #include "orchestrator/plan.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/govern-limit.h"
 #include "orchestrator/plan-inside.h"
 #include "orchestrator/plan-values.h"
 
@@ -34,6 +36,42 @@ static void check_groups(const struct plan *plan, struct problems *problems)
     }
 }
 
+/* A limit of "the source" is that of the plan's. */
+static void name_limit(const struct plan *plan, json_t *limit)
+{
+    if (strcmp(field_string(limit, "scope", ""), "source") == 0 &&
+        !json_object_get(limit, "name"))
+        json_object_set_new(limit, "name", json_string(plan_source(plan)));
+}
+
+/* What the fields alone do not show: names that fit their scope, rules that say something. */
+static void check_limits(const struct plan *plan, struct problems *problems)
+{
+    const struct yaml_node *node = plan_yaml_child(plan->tree, "limits");
+    _cleanup_json_ json_t *seen = json_object();
+    json_t *limit;
+    size_t i;
+
+    node = node ? node->children : NULL;
+    json_array_foreach(json_object_get(plan->document, "limits"), i, limit) {
+        _cleanup_free_ char *key = NULL;
+        _cleanup_error_ struct error *err = NULL;
+        struct govern_limit *parsed = NULL;
+
+        name_limit(plan, limit);
+        key = str_format("%s %s", field_string(limit, "scope", ""),
+                         field_string(limit, "name", ""));
+        if (govern_limit_parse(limit, &parsed, &err) < 0)
+            problem_add(problems, node->at, "limits", "%s", error_text(err));
+        else if (json_object_get(seen, key))
+            problem_add(problems, node->at, "limits", "there is a limit of this scope and name "
+                        "before: make one of them, with all rules");
+        govern_limit_free(parsed);
+        json_object_set_new(seen, key, json_true());
+        node = node->next;
+    }
+}
+
 int plan_parse(const char *text, size_t length, struct plan **ret_plan, struct problems *problems)
 {
     _cleanup_(plan_freep) struct plan *plan = mem_new(1, sizeof(*plan));
@@ -47,6 +85,8 @@ int plan_parse(const char *text, size_t length, struct plan **ret_plan, struct p
         check_selectors(plan, problems);
         check_groups(plan, problems);
     }
+    if (problems_count(problems) == before) /* otherwise it would be said twice */
+        check_limits(plan, problems);
     if (problems_count(problems) > before)
         return -EINVAL;
     *ret_plan = steal_ptr(plan);
@@ -71,6 +111,11 @@ const char *plan_name(const struct plan *plan)
 const char *plan_source(const struct plan *plan)
 {
     return field_string(plan->document, "source", "");
+}
+
+const json_t *plan_limits(const struct plan *plan)
+{
+    return json_object_get(plan->document, "limits");
 }
 
 static bool may_be_selected(const struct plan *plan, const json_t *vm)

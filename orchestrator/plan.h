@@ -23,6 +23,9 @@ DEFINE_CLEANUP(struct plan *, plan_free)
 const char *plan_name(const struct plan *plan);
 const char *plan_source(const struct plan *plan);
 
+/* Its limits, each as govern-limit.h takes it; borrowed, NULL when there are none. */
+const json_t *plan_limits(const struct plan *plan);
+
 /* Names of the VMs in `list` (source_ops.list) whose description plan_expand() needs: those that
  * may be selected.  New reference. */
 json_t *plan_wanted(const struct plan *plan, const json_t *list);

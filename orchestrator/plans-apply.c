@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/governor.h"
 #include "orchestrator/params.h"
 
 /* One plan is applied at a time; held across I/O, taken before every other lock. */
@@ -122,25 +123,65 @@ static void add_left(struct daemon *d, const char *plan, const json_t *migration
                             "on"));
 }
 
+static const json_t *limit_of(const json_t *limits, const json_t *like)
+{
+    json_t *limit;
+    size_t i;
+
+    json_array_foreach(limits, i, limit)
+        if (strcmp(field_string(limit, "scope", ""), field_string(like, "scope", "")) == 0 &&
+            strcmp(field_string(limit, "name", ""), field_string(like, "name", "")) == 0)
+            return limit;
+    return NULL;
+}
+
+/* Sets what differs; *ret_set is what that was.  Before the migrations: they begin at once. */
+static int apply_limits(struct daemon *d, const struct plan *plan, json_t **ret_set,
+                        struct error **err)
+{
+    _cleanup_json_ json_t *list = governor_list(d);
+    json_t *set = json_array(), *wanted;
+    int r = 0;
+    size_t i;
+
+    json_array_foreach(plan_limits(plan), i, wanted) {
+        const json_t *old = limit_of(json_object_get(list, "limits"), wanted);
+        _cleanup_json_ json_t *limit = NULL;
+
+        r = governor_set(d, wanted, &limit, err);
+        if (r < 0)
+            break;
+        if (!old || !json_equal(old, limit))
+            json_array_append(set, limit);
+    }
+    if (r < 0)
+        json_decref(set);
+    else
+        *ret_set = set;
+    return r;
+}
+
 static int apply(struct daemon *d, const struct plan_reading *reading, json_t **ret,
                  struct error **err)
 {
     const char *name = plan_name(reading->plan);
-    json_t *done, *migration;
+    json_t *done, *migration, *limits = NULL;
     size_t i;
     int r;
 
     LOCK_FOR_SCOPE(&applying);
     r = journal_put_plan(d->journal, name, plan_source(reading->plan), reading->file,
                          reading->text, err);
+    if (r == 0)
+        r = apply_limits(d, reading->plan, &limits, err);
     if (r < 0)
         return r;
     done = json_array();
     json_array_foreach(reading->migrations, i, migration)
         json_array_append_new(done, apply_one(d, migration));
     add_left(d, name, reading->migrations, done);
-    *ret = json_pack("{s:s, s:o, s:O}", "name", name, "migrations", done, "warnings",
-                     reading->warnings.list);
+    *ret = json_pack("{s:s, s:o, s:o, s:O}", "name", name, "migrations", done, "limits", limits,
+                     "warnings", reading->warnings.list);
     return 0;
 }
 

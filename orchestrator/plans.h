@@ -37,7 +37,7 @@ int plans_check(struct daemon *d, const json_t *body, json_t **ret, struct error
 
 /*
  * {name, migrations: [{vm, name, did: "created" | "updated" | "unchanged" | "kept" | "failed" |
- * "left", why?, fields?}], warnings}.  With problems: EINVAL, and *ret is {problems}.
+ * "left", why?, fields?}], limits: those that were not so before, warnings}.  With problems: EINVAL, and *ret is {problems}.
  * check: true in the body: plans_check() only.
  */
 int plans_apply(struct daemon *d, const json_t *body, json_t **ret, struct error **err);

@@ -169,6 +169,16 @@ static bool print_done(const json_t *entry, bool quiet)
     return good;
 }
 
+static void print_limits(const json_t *limits)
+{
+    json_t *limit;
+    size_t i;
+
+    json_array_foreach(limits, i, limit)
+        printf("limit of %s %s: set\n", field_string(limit, "scope", "?"),
+               field_string(limit, "name", ""));
+}
+
 static int plan_apply(int argc, char **argv)
 {
     _cleanup_json_ json_t *answer = NULL;
@@ -182,10 +192,12 @@ static int plan_apply(int argc, char **argv)
         r = post(&common, argv[optind], "/v1/plans", &answer);
     if (r >= 0)
         return r;
-    if (common.json)
+    if (common.json) {
         common_print(answer);
-    else
+    } else {
         print_problems(argv[optind], "note: ", json_object_get(answer, "warnings"));
+        print_limits(json_object_get(answer, "limits"));
+    }
     json_array_foreach(json_object_get(answer, "migrations"), i, entry)
         good = print_done(entry, common.json) && good;
     return good ? EXIT_CODE_OK : EXIT_CODE_FAILED;

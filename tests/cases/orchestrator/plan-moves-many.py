@@ -42,6 +42,7 @@ p.start()
 p.add_source()
 
 plan = write(HEAD + """\
+limits: [{scope: source, rules: [{syncs: 3}]}]
 defaults: {shutdown_timeout_s: 2m}
 vms:
   - match: "web*"
@@ -74,6 +75,9 @@ check(params["web2"]["boot_timeout_s"] == 300 and params["web2"]["shutdown_polic
 check(params["db1-kvm"]["instant"] and params["db1-kvm"]["vm"] == "db1", "attributes select")
 check(all(of["plan"] == "wave1" for of in params.values()), "they know their plan")
 check(p.wait_rest("db1-kvm")["state"] == "mirrored", "the mirror is there")
+
+check([(of["scope"], of["name"]) for of in answer["limits"]] == [("source", "src")] and
+      p.api("GET", "/v1/limits")["limits"] == answer["limits"], f"{answer['limits']}")
 
 # Applied again: nothing happens.
 rows = p.rows("select count(*) from transitions")
