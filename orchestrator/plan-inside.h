@@ -23,13 +23,6 @@ struct expansion {
 
 /* plan-select.c */
 
-/* Does an entry of vms select this VM?  What a VM that is not described yet does not tell counts as
- * fitting. */
-bool selector_fits(const json_t *selector, const json_t *vm);
-
-/* True when one of the patterns (list or NULL) fits the VM's name, or is its uuid. */
-bool patterns_fit(const json_t *patterns, const json_t *vm);
-
 /* Fills members and selected; entries and exceptions that are about no VM are problems. */
 void plan_select(struct expansion *x);
 

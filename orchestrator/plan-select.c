@@ -26,7 +26,8 @@ static bool is_named(const json_t *vm, const char *name)
            strcmp(field_string(vm, "id", ""), name) == 0;
 }
 
-bool patterns_fit(const json_t *patterns, const json_t *vm)
+/* True when one of the patterns (list or NULL) fits the VM's name, or is its name or uuid. */
+static bool patterns_fit(const json_t *patterns, const json_t *vm)
 {
     json_t *pattern;
     size_t i;
@@ -122,7 +123,9 @@ static bool chosen_by(const json_t *selector, const json_t *vm)
     return true;
 }
 
-bool selector_fits(const json_t *selector, const json_t *vm)
+/* Does an entry of vms select this VM?  What a VM that is not described yet does not tell counts as
+ * fitting. */
+static bool selector_fits(const json_t *selector, const json_t *vm)
 {
     return chosen_by(selector, vm) && !patterns_fit(json_object_get(selector, "except"), vm);
 }
@@ -324,4 +327,35 @@ void plan_select(struct expansion *x)
             check_except(x, selector_node(x->plan, i), selector);
     }
     lookup_done(&lookup);
+}
+
+static bool may_be_selected(const json_t *vms, const struct lookup *lookup, const json_t *vm)
+{
+    static const char *const keys[] = {"name", "uuid", "id"};
+    json_t *entry;
+    size_t i;
+
+    for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++)
+        json_array_foreach(json_object_get(lookup->named, field_string(vm, keys[k], "")), i, entry)
+            if (selector_fits(json_array_get(vms, (size_t)json_integer_value(entry)), vm))
+                return true;
+    for (i = 0; i < lookup->other_count; i++)
+        if (selector_fits(json_array_get(vms, lookup->others[i]), vm))
+            return true;
+    return false;
+}
+
+json_t *plan_wanted(const struct plan *plan, const json_t *list)
+{
+    json_t *wanted = json_array(), *vms = json_object_get(plan->document, "vms"), *vm;
+    struct lookup lookup;
+    size_t i;
+
+    lookup_make(vms, &lookup);
+    json_array_foreach(list, i, vm)
+        if (!patterns_fit(json_object_get(plan->document, "except"), vm) &&
+            may_be_selected(vms, &lookup, vm))
+            json_array_append(wanted, json_object_get(vm, "name"));
+    lookup_done(&lookup);
+    return wanted;
 }

@@ -7,7 +7,6 @@
 #include "base/str.h"
 #include "orchestrator/fields.h"
 #include "orchestrator/govern-limit.h"
-#include "orchestrator/plan-inside.h"
 #include "orchestrator/plan-values.h"
 
 /* Each entry must say which VMs it is about: one that forgot it should not be about all. */
@@ -116,28 +115,4 @@ const char *plan_source(const struct plan *plan)
 const json_t *plan_limits(const struct plan *plan)
 {
     return json_object_get(plan->document, "limits");
-}
-
-static bool may_be_selected(const struct plan *plan, const json_t *vm)
-{
-    json_t *selector;
-    size_t i;
-
-    if (patterns_fit(json_object_get(plan->document, "except"), vm))
-        return false;
-    json_array_foreach(json_object_get(plan->document, "vms"), i, selector)
-        if (selector_fits(selector, vm))
-            return true;
-    return false;
-}
-
-json_t *plan_wanted(const struct plan *plan, const json_t *list)
-{
-    json_t *wanted = json_array(), *vm;
-    size_t i;
-
-    json_array_foreach(list, i, vm)
-        if (may_be_selected(plan, vm))
-            json_array_append(wanted, json_object_get(vm, "name"));
-    return wanted;
 }
