@@ -97,14 +97,17 @@ int node_facts(struct node *n, json_t **ret_facts, struct error **err)
 {
     _cleanup_free_ char *path = str_format("%s/facts.json", n->folder);
     _cleanup_json_ json_t *more = json_load_file(path, 0, NULL);
+    int r = fake_failure(n->folder, "facts", err);
 
+    if (r < 0)
+        return r;
     *ret_facts = json_pack("{s:s, s:s, s:s, s:i, s:I, s:{s:{s:b, s:b}}, s:{s:b}, s:o}", "uri",
                            n->folder, "libvirt", "9.0.0", "qemu", "7.2.0", "vcpus", 8,
                            "memory_bytes", (json_int_t)64 << 30, "archs", "x86_64", "uefi", 1,
                            "secure_boot", 1, "networks", "default", 1, "vms", vms_of(n));
     if (more)
         json_object_update(*ret_facts, more);
-    return fake_failure(n->folder, "facts", err);
+    return 0;
 }
 
 int node_define(struct node *n, const char *xml, struct error **err)

@@ -102,22 +102,25 @@ static json_t *summary(const json_t *vm)
 
 static int fake_list(struct source *s, json_t **ret_vms, struct error **err)
 {
-    struct dirent **entries;
-    int count = scandir(s->folder, &entries, NULL, alphasort);
     int r = fake_failure(s->folder, "list", err);
+    struct dirent **entries;
+    json_t *vms;
+    int count;
 
-    *ret_vms = json_array();
+    if (r < 0)
+        return r;
+    vms = json_array();
+    count = scandir(s->folder, &entries, NULL, alphasort);
     for (int i = 0; i < count; i++) {
         _cleanup_json_ json_t *vm = NULL;
 
         if (entries[i]->d_name[0] != '.' && fake_describe(s, entries[i]->d_name, &vm, NULL) == 0)
-            json_array_append_new(*ret_vms, summary(vm));
+            json_array_append_new(vms, summary(vm));
         free(entries[i]);
     }
     free(entries);
-    if (r < 0)
-        json_decref(*ret_vms);
-    return r;
+    *ret_vms = vms;
+    return 0;
 }
 
 static int fake_facts(struct source *s, json_t **ret_facts, struct error **err)

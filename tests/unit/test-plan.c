@@ -33,16 +33,17 @@ static char *expand(const struct plan *plan, const char *file, struct problems *
     _cleanup_json_ json_t *inventory = inventory_load(), *migrations = NULL;
     _cleanup_json_ json_t *known = json_pack("{s:b}", "elsewhere", 1);
     struct problems warnings;
-    char *text, *bodies;
+    char *text, *bodies, *all;
 
     problems_init(&warnings);
     plan_expand(plan, inventory, known, &migrations, problems, &warnings);
     text = problems_text(&warnings, file);
     bodies = migrations ? json_dumps(migrations, JSON_INDENT(1) | JSON_SORT_KEYS) : str_dup("");
     problems_done(&warnings);
-    str_replace(&text, str_format("%s\n--\n%s\n", text, bodies));
+    all = str_format("%s\n--\n%s\n", text, bodies);
+    free(text);
     free(bodies);
-    return text;
+    return all;
 }
 
 static char *outcome(const char *file, const char *text, size_t length)
