@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests about forecasts and limits. */
+/* Requests about forecasts, limits and pauses. */
 #include "orchestrator/api-handlers.h"
 
 #include "orchestrator/governor.h"
@@ -34,4 +34,16 @@ int delete_limit(struct daemon *d, const struct api_request *request, const json
                  const char *name, struct api_answer *answer, struct error **err)
 {
     return governor_clear(d, body, err);
+}
+
+int post_pause(struct daemon *d, const struct api_request *request, const json_t *body,
+               const char *name, struct api_answer *answer, struct error **err)
+{
+    return verb_run(d, name, VERB_PAUSE, NULL, &answer->body, err);
+}
+
+int post_resume(struct daemon *d, const struct api_request *request, const json_t *body,
+                const char *name, struct api_answer *answer, struct error **err)
+{
+    return verb_run(d, name, VERB_RESUME, NULL, &answer->body, err);
 }

@@ -11,7 +11,7 @@ typedef int handler_fn(struct daemon *d, const struct api_request *request, cons
                        const char *name, struct api_answer *answer, struct error **err);
 
 /* api-govern.c */
-handler_fn get_forecast, get_limits, put_limit, delete_limit;
+handler_fn get_forecast, get_limits, put_limit, delete_limit, post_pause, post_resume;
 
 /* api-status.c */
 handler_fn get_status;

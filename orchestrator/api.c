@@ -213,6 +213,8 @@ static const struct route {
     {"GET", "/v1/migrations/{name}/forecast", 200, BODY_NONE, get_forecast},
     {"GET", "/v1/migrations/{name}/report", 200, BODY_NONE, get_report},
     {"GET", "/v1/migrations/{name}/events", 200, BODY_NONE, get_events},
+    {"POST", "/v1/migrations/{name}/pause", 202, BODY_NONE, post_pause},
+    {"POST", "/v1/migrations/{name}/resume", 202, BODY_NONE, post_resume},
     {"GET", "/v1/limits", 200, BODY_NONE, get_limits},
     {"PUT", "/v1/limits", 200, BODY_WANTED, put_limit},
     {"DELETE", "/v1/limits", 204, BODY_WANTED, delete_limit},

@@ -54,6 +54,10 @@ struct job {
     char *error;
     /* Gone with the process; guarded by daemon->lock. */
     bool active;     /* claimed by a thread */
+    bool pause;      /* somebody wants it to stop where it is, for a while */
+    bool stuck;      /* its thread ended for want of room; pause.h */
+    unsigned room_tries;     /* how often it was resumed by itself since a sync came to its end */
+    uint64_t room_retry_ns;  /* not before */
     bool cancel;     /* somebody wants the active thread to give up */
     enum job_turn turn;
     uint64_t ticket;           /* number of its last wait for a turn */

@@ -105,6 +105,10 @@ static int journal_fail(struct journal *j, int rc, struct error **err)
     case SQLITE_LOCKED:
         return error_set(err, EBUSY, "the journal %s is in use by another program", j->path);
     default:
+        /* Some of SQLite's files are extended where it only sees that a call failed. */
+        if (j->db && sqlite3_system_errno(j->db) == ENOSPC)
+            return error_set(err, ENOSPC, "no space for the journal %s: free some and try again",
+                             j->path);
         return error_set(err, EIO, "the journal %s cannot be used: %s", j->path, text);
     }
 }

@@ -16,6 +16,7 @@
 #include "orchestrator/guard.h"
 #include "orchestrator/governor.h"
 #include "orchestrator/httpd.h"
+#include "orchestrator/pause.h"
 #include "orchestrator/rehearsal.h"
 #include "orchestrator/secrets.h"
 #include "orchestrator/scheduler.h"
@@ -126,6 +127,8 @@ static int daemon_start(struct daemon *d, struct httpd **ret_httpd, struct error
         r = node_events_start(err);
     if (r == 0)
         r = rehearsals_resume(d, err);
+    if (r == 0)
+        r = pause_watch_start(d, err);
     if (r == 0)
         r = runner_resume(d, err); /* before anybody can ask or add */
     if (r == 0)

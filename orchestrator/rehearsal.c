@@ -298,7 +298,7 @@ static int may_begin_locked(struct daemon *d, const char *name, struct job **ret
         return error_set(err, EBUSY, "migration %s is being rehearsed already (%s)", name,
                          job->rehearsal->state);
     if (!json_object_get(job->facts, "generation") ||
-        (job->state != JOB_MIRRORED && job->state != JOB_SYNCING))
+        (job->state != JOB_MIRRORED && job->state != JOB_SYNCING && job->state != JOB_PAUSED))
         return error_set(err, EPERM, "migration %s is %s: a rehearsal needs a mirror with a "
                          "generation", name, job_state_name(job->state));
     *ret_job = job;

@@ -12,6 +12,7 @@
 #include "orchestrator/daemon.h"
 #include "orchestrator/fields.h"
 #include "orchestrator/hooks.h"
+#include "orchestrator/pause.h"
 #include "orchestrator/rehearsal.h"
 #include "orchestrator/steps.h"
 
@@ -59,6 +60,22 @@ static enum job_state next_state(const struct job *job)
     return job_next_state(job->state, &course);
 }
 
+/* Where a sync that did not come to its end is paused: a person wants it (*ret_why NULL), or there
+ * is no room.  False: it is not. */
+static bool pauses(struct run *run, int r, const char **ret_why)
+{
+    LOCK_FOR_SCOPE(&run->daemon->lock);
+    *ret_why = NULL;
+    if (pause_wanted_locked(run->job)) {
+        *ret_why = field_string(run->job->facts, "paused_for", NULL);
+        return true;
+    }
+    if (run->job->state != JOB_SYNCING || r != -ENOSPC)
+        return false;
+    *ret_why = run->source_full ? "source-room" : "room";
+    return true;
+}
+
 /* Chooses the next state after a step.  False: stay where we are, the daemon ends. */
 static bool choose_next(struct run *run, int r, enum job_state *ret_next, bool *ret_failed)
 {
@@ -74,11 +91,42 @@ static bool choose_next(struct run *run, int r, enum job_state *ret_next, bool *
         *ret_next = JOB_CANCELLING;
         return true;
     }
+    if (pauses(run, r, &run->paused_for)) {
+        *ret_next = JOB_PAUSED;
+        *ret_failed = run->paused_for != NULL;
+        return true;
+    }
     if (stop)
         return false;
     *ret_next = after_failure(job);
     *ret_failed = true;
     return true;
+}
+
+/* The transition, after what has to be remembered before it. */
+static int go_to(struct run *run, enum job_state next, const struct error *why, struct error **err)
+{
+    int r = 0;
+
+    if (next == JOB_PAUSED)
+        r = pause_remember(run->daemon, run->job, run->paused_for, err);
+    return r == 0 ? job_transition(run->daemon, run->job, next, why, err) : r;
+}
+
+/* A pause that was asked for when the sync had just come to its end. */
+static bool pause_at_rest(struct run *run)
+{
+    _cleanup_error_ struct error *err = NULL;
+    bool wanted;
+
+    pthread_mutex_lock(&run->daemon->lock);
+    wanted = run->job->pause && run->job->state == JOB_MIRRORED;
+    run->job->pause = false;
+    pthread_mutex_unlock(&run->daemon->lock);
+    run->paused_for = NULL;
+    if (wanted && go_to(run, JOB_PAUSED, NULL, &err) < 0)
+        log_error("%s is not paused: %s", run->job->name, error_text(err));
+    return false;
 }
 
 /* One state.  False: the thread has nothing more to do. */
@@ -91,7 +139,7 @@ static bool run_step(struct run *run)
     int r;
 
     if (!(job_states[job->state].flags & STATE_ACTIVE))
-        return false;
+        return pause_at_rest(run);
     job_trace("step", job_state_name(job->state));
     r = steps[job->state](run, &err);
     if (r < 0 && !err)
@@ -102,11 +150,16 @@ static bool run_step(struct run *run)
         return false;
     if (hooks_after_step(run, next, failed ? err : NULL) < 0)
         return false;
-    if (job_transition(run->daemon, job, next, failed ? err : NULL, &journal_err) < 0) {
+    r = go_to(run, next, failed ? err : NULL, &journal_err);
+    if (r < 0) {
         log_error("%s stays %s: %s", job->name, job_state_name(job->state),
                   error_text(journal_err));
+        if (r == -ENOSPC)
+            run->stuck = str_dup(error_text(journal_err));
         return false;
     }
+    if (next == JOB_MIRRORED)
+        job->room_tries = 0;
     if (from == JOB_SYNCING || !(job_states[next].flags & STATE_ACTIVE))
         forecast_refresh(run->daemon, job->name);
     return true;
@@ -123,12 +176,16 @@ static void *run_thread(void *context)
     pthread_mutex_lock(&d->lock);
     run->job->active = false;
     run->job->cancel = false;
+    run->job->pause = false;
     memset(&run->job->progress, 0, sizeof(run->job->progress));
+    if (run->stuck)
+        pause_stuck_locked(run->job, run->stuck);
     job_tell_locked(d, run->job);
     d->threads--;
     pthread_cond_broadcast(&d->changed);
     pthread_mutex_unlock(&d->lock);
     free(run->complaint);
+    free(run->stuck);
     free(run);
     return NULL;
 }
@@ -200,5 +257,6 @@ bool runner_stop(struct daemon *d, uint64_t timeout_ns)
 
 bool job_interrupted_locked(const struct daemon *d, const struct job *job)
 {
-    return d->stopping || (job->cancel && job_may_follow(job->state, JOB_CANCELLING));
+    return d->stopping || pause_wanted_locked(job) ||
+           (job->cancel && job_may_follow(job->state, JOB_CANCELLING));
 }

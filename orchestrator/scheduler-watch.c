@@ -114,6 +114,8 @@ static enum schedule_class class_of(const struct look *look)
         return SCHEDULE_PLANNED;
     if (is_one_of(state, syncing))
         return SCHEDULE_SYNCING;
+    if (strcmp(state, "paused") == 0)
+        return SCHEDULE_MIRRORED;
     if (strcmp(state, "mirrored") == 0)
         return look->active ? SCHEDULE_SYNCING : SCHEDULE_MIRRORED; /* something is to begin */
     if (strcmp(state, "window") == 0 && !look->active)
@@ -137,7 +139,7 @@ static void vm_state(const struct look *look, struct schedule_vm *vm)
         state = job_state_name(look->failed_state);
     vm->up = is_one_of(state, up);
     vm->slot = vm->class == SCHEDULE_SYNCING || strcmp(state, "final-sync") == 0;
-    vm->paused = json_is_true(json_object_get(look->facts, "paused"));
+    vm->paused = look->state == JOB_PAUSED || json_is_true(json_object_get(look->facts, "paused"));
     vm->rehearsing = look->rehearsing;
     vm->instant = look->instant;
 }

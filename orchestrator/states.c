@@ -15,20 +15,28 @@
 #define FLIPPED (CUT | STATE_FLIPPED)
 
 const struct state_info job_states[JOB_STATE_COUNT] = {
-    [JOB_PLANNED] = STATE("planned", 0, PLANNED, B(CREATED) | B(CANCELLING),
-                          V(START) | V(SYNC) | V(CANCEL), "written down, to be begun later"),
+    [JOB_PLANNED] = STATE("planned", 0, PLANNED, B(CREATED) | B(PAUSED) | B(CANCELLING),
+                          V(START) | V(SYNC) | V(PAUSE) | V(CANCEL),
+                          "written down, to be begun later"),
     [JOB_CREATED] = STATE("created", STATE_ACTIVE, PREPARING,
-                          B(PREPARING) | B(FAILED) | B(CANCELLING), V(CANCEL),
+                          B(PREPARING) | B(FAILED) | B(CANCELLING), V(PAUSE) | V(CANCEL),
                           "written down, nothing done yet"),
     [JOB_PREPARING] = STATE("preparing", STATE_ACTIVE, SYNCING,
-                            B(SYNCING) | B(FAILED) | B(CANCELLING), V(CANCEL),
+                            B(SYNCING) | B(FAILED) | B(CANCELLING), V(PAUSE) | V(CANCEL),
                             "checks, then target files and store are made"),
     [JOB_SYNCING] = STATE("syncing", STATE_ACTIVE, MIRRORED,
-                          B(MIRRORED) | B(FAILED) | B(CANCELLING), V(CANCEL),
+                          B(MIRRORED) | B(PAUSED) | B(FAILED) | B(CANCELLING),
+                          V(PAUSE) | V(CANCEL),
                           "a point in time of the source is copied: all of it first, then deltas"),
-    [JOB_MIRRORED] = STATE("mirrored", 0, MIRRORED, B(SYNCING) | B(STOPPING) | B(CANCELLING),
-                           V(SYNC) | V(CUTOVER) | V(CANCEL),
+    [JOB_MIRRORED] = STATE("mirrored", 0, MIRRORED,
+                           B(SYNCING) | B(STOPPING) | B(PAUSED) | B(CANCELLING),
+                           V(SYNC) | V(CUTOVER) | V(PAUSE) | V(CANCEL),
                            "the target holds a committed generation; the source runs"),
+    [JOB_PAUSED] = STATE("paused", 0, PAUSED,
+                         B(SYNCING) | B(MIRRORED) | B(PLANNED) | B(CANCELLING),
+                         V(RESUME) | V(CANCEL),
+                         "nothing is copied or begun until it is resumed where it was; what was "
+                         "copied stays"),
     [JOB_STOPPING] = STATE("stopping", CUT, FINAL_SYNC,
                                B(FINAL_SYNC) | B(INSTANT_FLIP) | B(REVERTING) | B(FAILED) |
                                    B(CANCELLING),
@@ -95,6 +103,8 @@ static const struct {
     [VERB_CUTOVER] = {"cutover", "move the VM: stop, last delta, morph, flip, define, start"},
     [VERB_COMMIT] = {"commit", "end the time in which one can go back; clean the source"},
     [VERB_ROLLBACK] = {"rollback", "go back: stop the VM on the node, start the source"},
+    [VERB_PAUSE] = {"pause", "begin nothing, and stop a sync soon; what it has copied stays"},
+    [VERB_RESUME] = {"resume", "go on where it was paused, with the same point in time"},
     [VERB_CANCEL] = {"cancel", "give up: start a stopped source again, remove targets and store"},
     [VERB_REMOVE] = {"remove", "forget a finished migration"},
 };
@@ -184,7 +194,8 @@ enum job_state job_begin_state(enum job_state state, enum job_verb verb)
     static const enum job_state begins[JOB_VERB_COUNT] = {
         [VERB_START] = JOB_CREATED,    [VERB_SYNC] = JOB_SYNCING,
         [VERB_CUTOVER] = JOB_STOPPING, [VERB_COMMIT] = JOB_COMMITTING,
-        [VERB_ROLLBACK] = JOB_ROLLING_BACK, [VERB_CANCEL] = JOB_CANCELLING};
+        [VERB_ROLLBACK] = JOB_ROLLING_BACK, [VERB_PAUSE] = JOB_PAUSED,
+        [VERB_RESUME] = JOB_SYNCING,   [VERB_CANCEL] = JOB_CANCELLING};
 
     if (verb == VERB_REMOVE || !(job_states[state].verbs & V_OF(verb)))
         return state;

@@ -16,6 +16,7 @@ enum job_state {
     JOB_PREPARING,
     JOB_SYNCING,
     JOB_MIRRORED,
+    JOB_PAUSED,
     JOB_STOPPING,
     JOB_FINAL_SYNC,
     JOB_INSTANT_FLIP,
@@ -44,6 +45,8 @@ enum job_verb {
     VERB_CUTOVER,
     VERB_COMMIT,
     VERB_ROLLBACK,
+    VERB_PAUSE,
+    VERB_RESUME,
     VERB_CANCEL,
     VERB_REMOVE,
     JOB_VERB_COUNT

@@ -46,6 +46,9 @@ struct run {
     struct leftover_owner owner;
     struct control *engine; /* NULL: not attached */
     struct govern_flow *flow; /* while an engine copies; governor.h */
+    const char *paused_for;   /* why it pauses by itself; NULL: it does not; static or a fact */
+    bool source_full;         /* there is no room on the source for its snapshot */
+    char *stuck;              /* why the journal could not be written */
     struct node *node;      /* NULL: not open */
     struct morpher *morpher; /* NULL: none was started */
     struct rehearsal *rehearsal; /* this is not the job's own work but a rehearsal's; NULL: it is */

@@ -8,6 +8,7 @@
 #include "orchestrator/daemon.h"
 #include "orchestrator/fields.h"
 #include "orchestrator/params.h"
+#include "orchestrator/pause.h"
 #include "orchestrator/steps.h"
 
 static int name_free_check(struct daemon *d, const char *name, struct error **err)
@@ -87,10 +88,16 @@ static int claim_locked(struct daemon *d, const char *name, enum job_verb verb,
         pthread_cond_broadcast(&d->changed);
         return 1;
     }
+    if (job->active && verb == VERB_PAUSE && job_states[job->state].flags & STATE_ACTIVE) {
+        job->pause = true;
+        pthread_cond_broadcast(&d->changed);
+        return 1;
+    }
     if (job->active)
         return error_set(err, EBUSY, "migration %s is being worked on; try again in a moment",
                          name);
     job->active = true;
+    job->stuck = false;
     return 0;
 }
 
@@ -169,6 +176,10 @@ static int begin_verb(struct daemon *d, struct job *job, enum job_verb verb, con
         r = choose_instant(d, job, to, body, err);
     if (r == 0 && verb == VERB_ROLLBACK && job->state == JOB_WINDOW)
         r = choose_failback(d, job, body, err);
+    if (r == 0 && verb == VERB_PAUSE)
+        r = pause_remember(d, job, NULL, err);
+    if (r == 0 && verb == VERB_RESUME)
+        r = pause_forget(d, job, &to, err);
     if (r == 0)
         r = job_transition(d, job, to, NULL, err);
     if (r < 0) {

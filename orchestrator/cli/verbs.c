@@ -32,6 +32,8 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_diff,
     &verb_cancel,
     &verb_remove,
+    &verb_pause,
+    &verb_resume,
     &verb_limit_list,
     &verb_limit_set,
     &verb_limit_clear,

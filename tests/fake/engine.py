@@ -143,6 +143,8 @@ def sync(args, event):
         time.sleep(float(os.environ.get("FAKE_SYNC_PAUSE", "0.01")))
         if live["cancel"]:
             raise Refused(errno.ECANCELED, "the sync was cancelled")
+    if os.path.exists(os.path.join(store, "full")):
+        raise Refused(errno.ENOSPC, "the pool is full; make room and run the sync again")
     passes = []
     for disk in args["disks"]:
         path = disk["uri"].removeprefix("file://")
@@ -288,6 +290,9 @@ def answer(file, message):
                 live["operation"] = live["syncing"] = None
                 lock.release()
         reply({"id": message["id"], "result": result})
+    except OSError as error:
+        reply({"id": message["id"], "error": {"code": error.errno, "name": "EIO",
+                                              "message": f"the store: {error.strerror}"}})
     except Refused as refusal:
         reply({"id": message["id"], "error": {
             "code": refusal.code, "name": errno.errorcode[refusal.code], "message": str(refusal)}})
