@@ -13,6 +13,9 @@ typedef int handler_fn(struct daemon *d, const struct api_request *request, cons
 /* api-govern.c */
 handler_fn get_forecast, get_limits, put_limit, delete_limit, post_pause, post_resume;
 
+/* api-metrics.c */
+handler_fn get_metrics;
+
 /* api-status.c */
 handler_fn get_status;
 

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/metrics.h"
 #include "orchestrator/rehearsal.h"
 #include "orchestrator/version.h"
 
@@ -177,6 +178,8 @@ static int get_events(struct daemon *d, const struct api_request *request, const
     return event_stream_open(d->events, name, request->since, &answer->stream, err);
 }
 
+static const char no_route[] = "";
+
 enum body_use { BODY_NONE, BODY_ALLOWED, BODY_WANTED };
 
 static const struct field no_fields[] = {{NULL}};
@@ -190,6 +193,7 @@ static const struct route {
 } routes[] = {
     {"GET", "/v1/version", 200, BODY_NONE, get_version},
     {"GET", "/v1/status", 200, BODY_NONE, get_status},
+    {"GET", "/v1/metrics", 200, BODY_NONE, get_metrics},
     {"GET", "/v1/sources", 200, BODY_NONE, get_sources},
     {"POST", "/v1/sources", 201, BODY_WANTED, post_sources},
     {"DELETE", "/v1/sources/{name}", 204, BODY_NONE, delete_source},
@@ -352,6 +356,7 @@ static int route_take(struct daemon *d, const struct route *route,
                       const struct api_request *request, const char *name,
                       struct api_answer *answer, struct error **err)
 {
+    answer->route = route->path;
     if (access_needed(request->method) == ACCESS_WRITE)
         record_write(d, request, name);
     return route_call(d, route, request, name, answer, err);
@@ -393,4 +398,6 @@ void api_handle(struct daemon *d, const struct api_request *request, struct api_
                  request->peer ? request->peer->name : "nobody", r < 0 ? error_text(err) : "taken");
     if (r < 0)
         api_fail(answer, err);
+    metrics_count_request(d->metrics, request->method, answer->route ? answer->route : no_route,
+                          answer->status);
 }

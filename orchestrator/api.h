@@ -22,9 +22,12 @@ struct api_request {
 struct api_answer {
     unsigned status;
     json_t *body;                /* owned; NULL for a stream or 204 */
+    char *text;                  /* owned; not NULL: sent as it is, instead of body */
+    const char *type;            /* of text */
     struct event_stream *stream; /* owned; not NULL: lines of events without end */
     const char *allow;           /* for 405 */
     char allow_text[40];
+    const char *route; /* the pattern that fitted, or NULL */
 };
 
 /* Answers a request, when its peer may ask it; who asks for changes is logged and recorded. */

@@ -66,6 +66,8 @@ struct job {
     struct progress_state progress;
     struct forecast forecast; /* as it was at ... */
     int64_t forecast_mono_ns; /* ... this time; 0: there is none */
+    double downtime_s;  /* of the last cutover, as the journal said ... */
+    int downtime_seen;  /* ... when the job was in this state + 1; 0: never asked */
     json_t *shown; /* what the listeners were told of it; NULL: nothing yet */
     struct rehearsal *rehearsal; /* the last one; NULL: none since slipwayd began to know */
 };
@@ -74,6 +76,7 @@ struct daemon {
     const struct options *options;
     struct journal *journal;
     struct events *events;
+    struct metrics *metrics;
     struct secrets *secrets;
     pthread_mutex_t lock;   /* guards what follows; taken before events->lock */
     pthread_cond_t changed; /* threads, turns, shares, stopping, cancel */
@@ -216,3 +219,6 @@ json_t *forecast_json_locked(const struct job *job); /* null without one; new re
 
 /* report.c: what GET …/report answers. */
 int report_make(struct daemon *d, const char *name, json_t **ret_report, struct error **err);
+
+/* Seconds the last cutover took whose VM came up; < 0: there was none. */
+double report_downtime(struct daemon *d, const char *name);

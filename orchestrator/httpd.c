@@ -64,7 +64,10 @@ static enum MHD_Result queue(struct MHD_Connection *connection, unsigned status,
 
 static enum MHD_Result reply_json(struct MHD_Connection *connection, struct api_answer *answer)
 {
-    char *text = answer->body ? json_dumps(answer->body, JSON_COMPACT) : str_dup("");
+    const char *type = answer->text ? answer->type : "application/json";
+    char *text = answer->text   ? answer->text
+                 : answer->body ? json_dumps(answer->body, JSON_COMPACT)
+                                : str_dup("");
     struct MHD_Response *response;
 
     json_decref(answer->body);
@@ -73,7 +76,7 @@ static enum MHD_Result reply_json(struct MHD_Connection *connection, struct api_
     response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
     if (answer->allow)
         MHD_add_response_header(response, "Allow", answer->allow);
-    return queue(connection, answer->status, response, "application/json");
+    return queue(connection, answer->status, response, type);
 }
 
 struct stream {

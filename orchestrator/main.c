@@ -17,6 +17,7 @@
 #include "orchestrator/governor.h"
 #include "orchestrator/httpd.h"
 #include "orchestrator/pause.h"
+#include "orchestrator/metrics.h"
 #include "orchestrator/rehearsal.h"
 #include "orchestrator/secrets.h"
 #include "orchestrator/scheduler.h"
@@ -118,6 +119,7 @@ static int daemon_start(struct daemon *d, struct httpd **ret_httpd, struct error
         return r;
     sources_take_plain(d);
     d->events = events_new(d->journal);
+    d->metrics = metrics_new();
     r = governor_open(d, err);
     if (r == 0)
         r = jobs_load(d, err);
@@ -202,6 +204,7 @@ static void daemon_stop(struct daemon *d, struct httpd *httpd)
     governor_close(d);
     jobs_free(d);
     d->events = events_free(d->events);
+    d->metrics = metrics_free(d->metrics);
     d->journal = journal_close(d->journal);
     d->secrets = secrets_close(d->secrets);
 }

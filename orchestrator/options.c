@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/api.h"
+#include "orchestrator/metrics.h"
 #include "orchestrator/programs.h"
 #include "orchestrator/version.h"
 
@@ -42,6 +43,7 @@ static const char help[] =
     "  --rotate-key       encrypt the passwords of sources with a new key and exit\n"
     "  --dump-states      print docs/STATES.md and exit\n"
     "  --dump-routes      print the routes of the API and exit\n"
+    "  --dump-metrics     print docs/METRICS.md and exit\n"
     "  --version          print the version and exit\n"
     "  --help             print this and exit\n";
 
@@ -49,7 +51,7 @@ enum option_key {
     KEY_STATE = 256, KEY_SOCKET, KEY_GROUP, KEY_READ_GROUP, KEY_LISTEN, KEY_TLS_CERT,
     KEY_TLS_KEY, KEY_TLS_CA, KEY_TLS_CRL, KEY_TLS_ROLES, KEY_NODE, KEY_POOL, KEY_MAX_SYNCS,
     KEY_NO_SCHEDULE, KEY_HOOKS, KEY_HOOK_TIMEOUT, KEY_LOG_LEVEL, KEY_ROTATE_KEY, KEY_DUMP_STATES,
-    KEY_DUMP_ROUTES, KEY_VERSION, KEY_HELP
+    KEY_DUMP_ROUTES, KEY_DUMP_METRICS, KEY_VERSION, KEY_HELP
 };
 
 static const struct option long_options[] = {
@@ -73,6 +75,7 @@ static const struct option long_options[] = {
     {"rotate-key", no_argument, NULL, KEY_ROTATE_KEY},
     {"dump-states", no_argument, NULL, KEY_DUMP_STATES},
     {"dump-routes", no_argument, NULL, KEY_DUMP_ROUTES},
+    {"dump-metrics", no_argument, NULL, KEY_DUMP_METRICS},
     {"version", no_argument, NULL, KEY_VERSION},
     {"help", no_argument, NULL, KEY_HELP},
     {NULL},
@@ -185,6 +188,9 @@ static int option_take(struct options *o, int key)
         return EXIT_CODE_OK;
     case KEY_DUMP_ROUTES:
         api_dump_routes(stdout);
+        return EXIT_CODE_OK;
+    case KEY_DUMP_METRICS:
+        metrics_dump(stdout);
         return EXIT_CODE_OK;
     case KEY_VERSION:
         puts("slipwayd " SLIPWAY_VERSION);

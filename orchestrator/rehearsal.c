@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/metrics.h"
 #include "orchestrator/hooks.h"
 #include "orchestrator/rehearsal-inside.h"
 
@@ -107,6 +108,8 @@ int rehearsal_set_state(struct rehearsal *h, const char *state, struct error **e
     job_tell_locked(d, h->job);
     pthread_mutex_unlock(&d->lock);
     job_trace("rehearsal", state);
+    if (ended)
+        metrics_count_rehearsal(d->metrics, state);
     if (ended || strcmp(state, "kept") == 0)
         forecast_refresh(d, h->job->name);
     events_record(d->events, h->job->name,

@@ -176,3 +176,19 @@ int report_make(struct daemon *d, const char *name, json_t **ret_report, struct 
     *ret_report = report;
     return 0;
 }
+
+double report_downtime(struct daemon *d, const char *name)
+{
+    _cleanup_json_ json_t *transitions = NULL, *stop = NULL, *downtime = NULL;
+    struct job *job;
+
+    if (journal_list_transitions(d->journal, name, &transitions, NULL) < 0)
+        return -1;
+    pthread_mutex_lock(&d->lock);
+    job = job_find_locked(d, name);
+    stop = job ? json_incref(json_object_get(job->facts, "stop")) : NULL;
+    pthread_mutex_unlock(&d->lock);
+    downtime = downtime_json(transitions, stop);
+    return field_bool(downtime, "complete", false)
+               ? json_number_value(json_object_get(downtime, "total_s")) : -1;
+}

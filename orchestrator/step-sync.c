@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/metrics.h"
 #include "orchestrator/governor.h"
 #include "orchestrator/steps.h"
 
@@ -181,8 +182,19 @@ static int sync_call(struct run *run, json_t *args, json_t **ret_result, struct 
     }
 }
 
-static int pass_copy(struct run *run, int64_t id, struct source_snapshot *snapshot,
-                     struct error **err)
+static void count_pass(struct run *run, const char *kind, const json_t *result, uint64_t took_ns)
+{
+    json_t *disks = json_object_get(result, "passes"), *disk;
+    uint64_t bytes = 0;
+    size_t i;
+
+    json_array_foreach(disks, i, disk)
+        bytes += (uint64_t)field_integer(disk, "bytes", 0);
+    metrics_count_pass(run->daemon->metrics, kind, (double)took_ns / (double)NS_PER_S, bytes);
+}
+
+static int pass_copy(struct run *run, const char *kind, int64_t id,
+                     struct source_snapshot *snapshot, struct error **err)
 {
     _cleanup_json_ json_t *args = sync_args(run, snapshot), *result = NULL;
     uint64_t start = clock_now_ns();
@@ -198,6 +210,8 @@ static int pass_copy(struct run *run, int64_t id, struct source_snapshot *snapsh
                                 json_object_get(result, "passes"),
                                 (double)(clock_now_ns() - start) / (double)NS_PER_S, err);
     }
+    if (r == 0)
+        count_pass(run, kind, result, clock_now_ns() - start);
     if (r == 0)
         r = remember_generation(run, generation, err);
     if (r < 0) {
@@ -276,7 +290,8 @@ static int pass_run(struct run *run, const char *kind, struct error **err)
     if (r == 0)
         r = pass_snapshot(run, pass, status.snapshot, id, &snapshot, err);
     if (r == 0)
-        r = pass_copy(run, id, snapshot, err);
+        r = pass_copy(run, pass ? field_string(pass, "kind", kind) : status.snapshot ? kind : "initial",
+                      id, snapshot, err);
 out:
     engine_status_done(&status);
     return r;

@@ -64,20 +64,22 @@ static bool is_mark(uint32_t c)
     return false;
 }
 
+#define ESCAPE_MAX 10
+
 char *text_safe(const char *text, bool utf8)
 {
     const unsigned char *s = (const unsigned char *)text;
-    char *safe = mem_new(10 * strlen(text) + 1, 1), *out = safe;
+    char *safe = mem_new(ESCAPE_MAX * strlen(text) + 1, 1), *out = safe;
 
     while (*s) {
         uint32_t c = *s;
         size_t length = decode(s, &c);
 
         if (length == 0 || (length == 1 && width_of(c) < 0)) {
-            out += sprintf(out, "\\x%02x", *s);
+            out += snprintf(out, ESCAPE_MAX + 1, "\\x%02x", *s);
             length = 1;
         } else if (length > 1 && (!utf8 || width_of(c) < 0 || is_mark(c))) {
-            out += sprintf(out, "\\u%04x", c);
+            out += snprintf(out, ESCAPE_MAX + 1, "\\u%04x", c);
         } else {
             memcpy(out, s, length);
             out += length;

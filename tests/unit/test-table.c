@@ -128,8 +128,8 @@ static void what_needs_attention_comes_first(void **state)
     fill(&m, 1000);
     tell(&m, "m0900", json_pack("{s:s, s:{s:s}}", "state", "failed", "error", "message",
                                 "the disk is \033[31mfull"));
-    tell(&m, "m0800", json_pack("{s:s, s:{s:s, s:I, s:I, s:I, s:f}}", "state", "syncing", "progress",
-                                "phase", "copy", "done_bytes", (json_int_t)1 << 30, "total_bytes",
+    tell(&m, "m0800", json_pack("{s:s, s:{s:s, s:I, s:I, s:I, s:f}}", "state", "syncing",
+                                "progress", "phase", "copy", "done_bytes", (json_int_t)1 << 30, "total_bytes",
                                 (json_int_t)4 << 30, "rate_bytes_s", (json_int_t)300 << 20, "eta_s",
                                 70.0));
     tell(&m, "m0700", json_pack("{s:s}", "state", "done"));
