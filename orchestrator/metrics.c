@@ -147,10 +147,10 @@ void metrics_dump(FILE *out)
     fputs("# Metrics\n\n"
           "Printed by `slipwayd --dump-metrics` from the table in orchestrator/metrics.c; a test\n"
           "compares. `GET /v1/metrics` answers in Prometheus' text format 0.0.4; whoever may read\n"
-          "the API may ask. Over the unix socket a scraper needs a proxy; with `--listen` it needs\n"
-          "a certificate (slipwayd(8)).\n\n"
-          "Counters begin at zero with each slipwayd. Series of a migration go when it is removed;\n"
-          "with 1,000 migrations there are about 7,000 series.\n\n"
+          "the API may ask. Over the unix socket a scraper needs a proxy; with `--listen` it\n"
+          "needs a certificate (slipwayd(8)).\n\n"
+          "Counters begin at zero with each slipwayd. Series of a migration go when it is\n"
+          "removed; with 1,000 migrations there are about 7,000 series.\n\n"
           "| metric | type | labels | what | series |\n| --- | --- | --- | --- | --- |\n", out);
     for (size_t i = 0; i < METRIC_COUNT; i++)
         fprintf(out, "| %s | %s | %s | %s | %s |\n", metric_table[i].name, metric_table[i].type,

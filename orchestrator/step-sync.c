@@ -222,6 +222,12 @@ static int pass_copy(struct run *run, const char *kind, int64_t id,
     return pass_end(run, id, snapshot, true, true, err);
 }
 
+/* Without anything to be a delta to it is the first one. */
+static const char *kind_of(const char *kind, const char *since)
+{
+    return since ? kind : "initial";
+}
+
 static int pass_begin(struct run *run, const char *kind, const char *since, json_t *pass,
                       int64_t *ret_id, struct error **err)
 {
@@ -229,7 +235,7 @@ static int pass_begin(struct run *run, const char *kind, const char *since, json
         *ret_id = field_integer(pass, "id", 0);
         return 0;
     }
-    return journal_begin_pass(run->daemon->journal, run->job->name, since ? kind : "initial", since,
+    return journal_begin_pass(run->daemon->journal, run->job->name, kind_of(kind, since), since,
                               ret_id, err);
 }
 
@@ -290,7 +296,7 @@ static int pass_run(struct run *run, const char *kind, struct error **err)
     if (r == 0)
         r = pass_snapshot(run, pass, status.snapshot, id, &snapshot, err);
     if (r == 0)
-        r = pass_copy(run, pass ? field_string(pass, "kind", kind) : status.snapshot ? kind : "initial",
+        r = pass_copy(run, pass ? field_string(pass, "kind", kind) : kind_of(kind, status.snapshot),
                       id, snapshot, err);
 out:
     engine_status_done(&status);

@@ -153,7 +153,7 @@ static char *downtime_cell(const json_t *m)
 static char *note_cell(const struct model *model, const json_t *m)
 {
     const json_t *rehearsal = json_object_get(m, "rehearsal"), *next = json_object_get(m, "next");
-    const char *note = json_string_value(json_object_get(model->notes, field_string(m, "name", "")));
+    const char *note = field_string(model->notes, field_string(m, "name", ""), NULL);
     const char *error = field_string(json_object_get(m, "error"), "message", NULL);
 
     if (error)

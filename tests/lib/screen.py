@@ -56,7 +56,7 @@ class Screen:
     def pages(self):
         """Every page that was drawn completely, as lists of lines."""
         drawn = self.text().split("\033[H")[1:]
-        return [[line.replace("\033[K", "") for line in page.split("\033[J")[0].replace("\r", "").split("\n")]
+        return [page.split("\033[J")[0].replace("\r", "").replace("\033[K", "").split("\n")
                 for page in drawn if "\033[J" in page and "\033[2J" not in page]
 
     def page(self):

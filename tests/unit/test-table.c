@@ -59,8 +59,8 @@ static void columns_are_counted_not_bytes(void **state)
 
 static json_t *migration(const char *name, const char *state)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:n, s:n}", "name", name, "state", state, "source", "src",
-                     "vm", "web", "progress", "generation");
+    return json_pack("{s:s, s:s, s:s, s:s, s:n, s:n}", "name", name, "state", state, "source",
+                     "src", "vm", "web", "progress", "generation");
 }
 
 static void fill(struct model *m, size_t count)
@@ -129,8 +129,8 @@ static void what_needs_attention_comes_first(void **state)
     tell(&m, "m0900", json_pack("{s:s, s:{s:s}}", "state", "failed", "error", "message",
                                 "the disk is \033[31mfull"));
     tell(&m, "m0800", json_pack("{s:s, s:{s:s, s:I, s:I, s:I, s:f}}", "state", "syncing",
-                                "progress", "phase", "copy", "done_bytes", (json_int_t)1 << 30, "total_bytes",
-                                (json_int_t)4 << 30, "rate_bytes_s", (json_int_t)300 << 20, "eta_s",
+                                "progress", "phase", "copy", "done_bytes", (json_int_t)1 << 30,
+                                "total_bytes", (json_int_t)4 << 30, "rate_bytes_s", (json_int_t)300 << 20, "eta_s",
                                 70.0));
     tell(&m, "m0700", json_pack("{s:s}", "state", "done"));
     tell(&m, "m0000", json_pack("{s:i, s:I, s:{s:b, s:{s:f}}}", "generation", 12, "synced_ns",
