@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/str.h"
+#include "orchestrator/calendar.h"
 #include "orchestrator/fields.h"
 #include "orchestrator/params.h"
 
@@ -107,6 +108,9 @@ void check_source_vm(const json_t *description, struct findings *findings)
 {
     _cleanup_error_ struct error *err = NULL;
 
+    if (*field_string(description, "denied", ""))
+        finding_reason(findings, "privileges", "the source does not let us work with the VM: %s",
+                       field_string(description, "denied", ""));
     if (check_disks(description, &err) < 0)
         finding_reason(findings, "disks", "%s", error_text(err));
     check_tracking(description, findings);
@@ -186,6 +190,24 @@ static void check_firmware(const json_t *description, const json_t *node,
                        "firmware; install ovmf with Secure Boot");
 }
 
+/* Without KVM a VM runs many times slower. */
+static void check_accel(const json_t *params, const json_t *description, const json_t *node,
+                        struct findings *findings)
+{
+    const char *arch = field_string(description, "arch", "x86_64");
+    const char *accel = field_string(params, "accel", "auto");
+    json_t *able = json_object_get(json_object_get(node, "archs"), arch);
+
+    if (!able || field_bool(able, "kvm", true) || strcmp(accel, "tcg") == 0)
+        return;
+    if (strcmp(accel, "kvm") == 0)
+        finding_reason(findings, "accel", "the node has no KVM for %s: switch virtualisation on in "
+                       "its firmware, or choose accel tcg", arch);
+    else
+        finding_warning(findings, "accel", "the node has no KVM for %s: the VM will be emulated, "
+                        "which is slow", arch);
+}
+
 static void check_size(const json_t *params, const json_t *description, const json_t *node,
                        struct findings *findings)
 {
@@ -245,8 +267,43 @@ void check_placement(const json_t *params, const json_t *description, const json
         finding_reason(findings, "params", "%s", error_text(err));
     check_networks(params, description, node, findings);
     check_firmware(description, node, findings);
+    check_accel(params, description, node, findings);
     check_size(params, description, node, findings);
     check_versions(node, source, findings);
+}
+
+#define WINDOWS_MAX 64
+
+/* The windows of a migration; those that cannot be read were refused before. */
+static size_t windows_of(const json_t *params, struct calendar_window *windows)
+{
+    size_t count = 0, i;
+    json_t *text;
+
+    json_array_foreach(json_object_get(params, "windows"), i, text)
+        if (count < WINDOWS_MAX && json_is_string(text) &&
+            calendar_window_parse(json_string_value(text), &windows[count], NULL) == 0)
+            count++;
+    return count;
+}
+
+void check_schedule(const json_t *params, int64_t wall_ns, struct findings *findings)
+{
+    struct calendar_window windows[WINDOWS_MAX];
+    size_t count = windows_of(params, windows);
+    const char *cutover = field_string(params, "cutover", "manual");
+    char text[CALENDAR_TEXT];
+    int64_t at;
+
+    if (calendar_time_parse(cutover, &at, NULL) < 0)
+        return;
+    if (at < wall_ns)
+        finding_warning(findings, "schedule", "the time of the cutover, %s, is over: it begins as "
+                        "soon as the mirror is there", calendar_text(at, text));
+    else if (!calendar_windows_contain(windows, count, at))
+        finding_warning(findings, "schedule", "no window is open at the time of the cutover: it "
+                        "waits until %s",
+                        calendar_text(calendar_windows_next(windows, count, at), text));
 }
 
 void check_identity(const json_t *params, const json_t *description, const json_t *node,

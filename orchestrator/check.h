@@ -2,8 +2,8 @@
 /*
  * Can this VM be moved, as far as one can know without touching anything?  Pure: descriptions and
  * facts in, findings out, each {check, message}.  `check` is one of
- *   arch cbt cpu disks firmware guest memory name networks params snapshots source space targets
- *   uuid versions
+ *   accel arch cbt cpu disks firmware group guest memory name networks node params privileges
+ *   schedule snapshots space targets uuid versions
  *
  * node: node_facts() of node.h; source: what the provider tells of itself (source_ops.facts), or NULL.
  */
@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include "base/error.h"
 
 struct findings {
@@ -37,6 +38,9 @@ void check_placement(const json_t *params, const json_t *description, const json
 /* Whether its name and uuid are free on the node. */
 void check_identity(const json_t *params, const json_t *description, const json_t *node,
                     struct findings *findings);
+
+/* When it would be cut over: a time that is over, or that its windows do not allow. */
+void check_schedule(const json_t *params, int64_t wall_ns, struct findings *findings);
 
 /* The VM must have disks, each with a size: EINVAL. */
 int check_disks(const json_t *description, struct error **err);

@@ -27,10 +27,8 @@ static void find(struct daemon *d, const char *name, json_t **ret_job)
     *ret_job = job ? job_json_locked(d, job) : NULL;
 }
 
-/* Why a migration of that name is not the plan's; NULL: it is. */
-static char *stranger(const json_t *job, const json_t *body)
+char *plan_stranger(const json_t *params, const json_t *body)
 {
-    const json_t *params = json_object_get(job, "params");
     const char *plan = field_string(params, "plan", NULL);
 
     if (!plan)
@@ -44,9 +42,7 @@ static char *stranger(const json_t *job, const json_t *body)
     return NULL;
 }
 
-/* Fields that differ from what the migration has; what the plan does not say any more has its
- * default again, where there is one. */
-static json_t *changes_of(const json_t *old, const json_t *new)
+json_t *plan_changes(const json_t *old, const json_t *new)
 {
     json_t *changes = json_object(), *value;
     const char *field;
@@ -77,7 +73,7 @@ static json_t *change(struct daemon *d, const json_t *job, const json_t *body, c
 
     if (r < 0)
         return entry(vm, name, "failed", error_text(err));
-    changes = changes_of(json_object_get(job, "params"), params);
+    changes = plan_changes(json_object_get(job, "params"), params);
     if (json_object_size(changes) == 0)
         return entry(vm, name, "unchanged", NULL);
     r = verb_change(d, name, changes, &changed, &err);
@@ -96,12 +92,15 @@ static json_t *apply_one(struct daemon *d, const json_t *migration)
     _cleanup_error_ struct error *err = NULL;
     _cleanup_free_ char *why = NULL;
 
+    why = plan_group_stranger(d, body);
+    if (why)
+        return entry(vm, name, "failed", why);
     find(d, name, &job);
     if (!job)
         return verb_create(d, body, &made, &err) == 0
                    ? entry(vm, name, "created", NULL)
                    : entry(vm, name, "failed", error_text(err));
-    why = stranger(job, body);
+    why = plan_stranger(json_object_get(job, "params"), body);
     return why ? entry(vm, name, "failed", why) : change(d, job, body, vm);
 }
 
@@ -170,15 +169,20 @@ static int apply(struct daemon *d, const struct plan_reading *reading, json_t **
     int r;
 
     LOCK_FOR_SCOPE(&applying);
+    job_trace("plan", "before-journal");
     r = journal_put_plan(d->journal, name, plan_source(reading->plan), reading->file,
                          reading->text, err);
+    job_trace("plan", "after-journal");
     if (r == 0)
         r = apply_limits(d, reading->plan, &limits, err);
+    job_trace("plan", "after-limits");
     if (r < 0)
         return r;
     done = json_array();
-    json_array_foreach(reading->migrations, i, migration)
+    json_array_foreach(reading->migrations, i, migration) {
         json_array_append_new(done, apply_one(d, migration));
+        job_trace("plan", "after-one");
+    }
     add_left(d, name, reading->migrations, done);
     *ret = json_pack("{s:s, s:o, s:o, s:O}", "name", name, "migrations", done, "limits", limits,
                      "warnings", reading->warnings.list);

@@ -22,6 +22,7 @@ struct preflight {
     json_t *vms;    /* the answer's */
     json_t *morph;  /* options that slipway-morph was asked about → sentence or null */
     int64_t memory_bytes; /* of all VMs that would be started */
+    int64_t now_ns;       /* wall clock */
 };
 
 static void ask_node(struct preflight *p)
@@ -121,23 +122,42 @@ static void check_job(struct preflight *p, const json_t *params, const json_t *d
     job_free(job);
 }
 
-/* A migration that is there has been checked when it was made. */
-static json_t *state_of(struct preflight *p, const char *name, const json_t *body,
-                        struct findings *findings)
+/* The params of the migration of that name and its state; NULL: there is none. */
+static json_t *existing(struct preflight *p, const char *name, const char **ret_state)
 {
     const struct job *job;
-    json_t *state = NULL;
 
     LOCK_FOR_SCOPE(&p->daemon->lock);
     job = job_find_locked(p->daemon, name);
     if (!job)
         return NULL;
-    if (strcmp(field_string(job->params, "plan", ""), field_string(body, "plan", "")) != 0)
-        finding_reason(findings, "name", "there is a migration named %s that is not of this plan: "
-                       "remove it, or choose another target_name", name);
-    else
-        state = json_string(job_state_name(job->state));
-    return state;
+    *ret_state = job_state_name(job->state);
+    return json_incref(job->params);
+}
+
+/* A migration that is there has been checked when it was made; what of it would be changed? */
+static void check_old(struct preflight *p, const json_t *old, const json_t *body, json_t *entry,
+                      struct findings *findings)
+{
+    _cleanup_json_ json_t *params = NULL, *changes = NULL;
+    _cleanup_free_ char *why = plan_stranger(old, body);
+    json_t *names = json_array(), *value;
+    const char *field;
+
+    json_object_set_new(entry, "changes", names);
+    if (why) {
+        finding_reason(findings, "name", "%s: remove it, or choose another target_name", why);
+        return;
+    }
+    if (params_complete(body, p->daemon->options->pool, &params, NULL) < 0)
+        return;
+    changes = plan_changes(old, params);
+    json_object_foreach(changes, field, value) {
+        json_array_append_new(names, json_string(field));
+        if (!param_find(field)->late)
+            finding_warning(findings, "params", "%s cannot be changed any more: it stays as it was",
+                            field);
+    }
 }
 
 static void check_new(struct preflight *p, const json_t *body, const json_t *description,
@@ -154,6 +174,7 @@ static void check_new(struct preflight *p, const json_t *body, const json_t *des
     if (p->reachable) {
         check_placement(params, description, p->node, p->reading->source, findings);
         check_identity(params, description, p->node, findings);
+        check_schedule(params, p->now_ns, findings);
     } else {
         finding_reason(findings, "node", "the node cannot be reached: %s",
                        field_string(p->node, "message", "?"));
@@ -169,19 +190,22 @@ static void check_one(struct preflight *p, const json_t *migration)
 {
     const json_t *body = json_object_get(migration, "body");
     const char *vm = field_string(migration, "vm", ""), *name = field_string(body, "name", "");
-    const json_t *description = json_object_get(p->reading->descriptions, vm);
+    const char *state = NULL;
+    _cleanup_json_ json_t *old = existing(p, name, &state);
+    _cleanup_free_ char *why = plan_group_stranger(p->daemon, body);
     struct findings findings;
-    json_t *state, *entry;
+    json_t *entry;
 
     findings_init(&findings);
-    state = state_of(p, name, body, &findings);
-    if (!state && json_array_size(findings.reasons) == 0)
-        check_new(p, body, description, &findings);
-    entry = json_pack("{s:s, s:s, s:O, s:O, s:O}", "vm", vm, "migration", name, "line",
-                      json_object_get(migration, "line"), "reasons", findings.reasons, "warnings",
-                      findings.warnings);
-    if (state)
-        json_object_set_new(entry, "state", state);
+    entry = json_pack("{s:s, s:s, s:s*, s:O, s:O, s:O}", "vm", vm, "migration", name, "state",
+                      state, "line", json_object_get(migration, "line"), "reasons",
+                      findings.reasons, "warnings", findings.warnings);
+    if (why)
+        finding_reason(&findings, "group", "%s", why);
+    if (old)
+        check_old(p, old, body, entry, &findings);
+    else
+        check_new(p, body, json_object_get(p->reading->descriptions, vm), &findings);
     json_array_append_new(p->vms, entry);
     findings_done(&findings);
 }
@@ -307,11 +331,14 @@ int plans_check(struct daemon *d, const json_t *body, json_t **ret, struct error
     struct plan_reading reading;
     struct preflight p = {.daemon = d, .reading = &reading, .pools = json_object(),
                           .vms = json_array(), .morph = json_object()};
+    struct stamp now;
     json_t *migration;
     bool ok = false;
     size_t i;
     int r = plan_reading_make(d, body, &reading, err);
 
+    stamp_now(&now);
+    p.now_ns = now.wall_ns;
     if (r == 0 && reading.migrations) {
         ask_node(&p);
         json_array_foreach(reading.migrations, i, migration)

@@ -51,5 +51,17 @@ int plans_get(struct daemon *d, const char *name, json_t **ret, struct error **e
 /* EBUSY while a migration of it is neither done nor cancelled. */
 int plans_remove(struct daemon *d, const char *name, struct error **err);
 
-/* Migrations of a plan: [{name, vm, source, state, params, locked: bool}]; new reference. */
+/* Migrations of a plan: [{name, vm, state}]; new reference. */
 json_t *plan_members(struct daemon *d, const char *plan);
+
+/* Why a migration that is there, with these params, is not the plan's of the body; NULL: it is.  The
+ * caller frees. */
+char *plan_stranger(const json_t *params, const json_t *body);
+
+/* Why the body's group cannot be the plan's own: a migration of somebody else is in a group of that
+ * name.  NULL: it can.  The caller frees. */
+char *plan_group_stranger(struct daemon *d, const json_t *body);
+
+/* Fields of new params that differ from the old; what a plan does not say any more has its default
+ * again, where there is one.  A new object. */
+json_t *plan_changes(const json_t *old, const json_t *new);

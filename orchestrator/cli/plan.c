@@ -81,12 +81,17 @@ static bool print_vm(const json_t *vm)
     const char *name = field_string(vm, "vm", "?"), *to = field_string(vm, "migration", name);
     const char *state = field_string(vm, "state", NULL);
     bool ready = field_bool(vm, "ready", false);
+    json_t *changes = json_object_get(vm, "changes"), *change;
+    size_t i;
 
     printf("%s", name);
     if (strcmp(name, to) != 0)
         printf(" → %s", to);
-    printf(": %s%s\n", state ? "is there already: " : ready ? "ready" : "not ready",
+    printf(": %s%s", state ? "is there already, " : ready ? "ready" : "not ready",
            state ? state : "");
+    json_array_foreach(changes, i, change)
+        printf("%s%s", i ? ", " : "; would change: ", json_string_value(change));
+    puts("");
     print_findings(vm, "reasons", "");
     print_findings(vm, "warnings", "note: ");
     return ready;

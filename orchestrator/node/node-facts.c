@@ -33,11 +33,13 @@ static json_t *arch_facts(struct node *node, const char *arch)
     const char *machine = strcmp(arch, "x86_64") == 0 ? "q35" : NULL;
     _cleanup_free_ char *xml =
         virConnectGetDomainCapabilities(node->conn, NULL, arch, machine, NULL, 0);
+    _cleanup_free_ char *kvm =
+        virConnectGetDomainCapabilities(node->conn, NULL, arch, machine, "kvm", 0);
 
     if (!xml)
         return NULL;
-    return json_pack("{s:b, s:b}", "uefi", enum_has(xml, "firmware", "efi"), "secure_boot",
-                     enum_has(xml, "secure", "yes"));
+    return json_pack("{s:b, s:b, s:b}", "uefi", enum_has(xml, "firmware", "efi"), "secure_boot",
+                     enum_has(xml, "secure", "yes"), "kvm", kvm != NULL);
 }
 
 /* Every <guest> names its architecture once: <arch name='x86_64'>. */

@@ -59,7 +59,7 @@ int node_check(struct node *node, const json_t *description, const json_t *place
 /*
  * What the node is and has, a new object:
  *   {uri, libvirt, qemu: "7.2.15", vcpus, memory_bytes, memory_free_bytes,
- *    archs: {x86_64: {uefi, secure_boot}}, networks: {NAME: started}, vms: {NAME: uuid}}
+ *    archs: {x86_64: {uefi, secure_boot, kvm}}, networks: {NAME: started}, vms: {NAME: uuid}}
  * Only reads.
  */
 int node_facts(struct node *node, json_t **ret_facts, struct error **err);

@@ -95,6 +95,33 @@ static void add_snapshots(virDomainPtr domain, json_t *vm)
     json_object_set_new(vm, "checkpoints", json_integer(foreign_checkpoints(domain)));
 }
 
+/* Reading the secrets of a description asks for what changing the VM asks for. */
+static void add_privileges(virDomainPtr domain, json_t *vm)
+{
+    _cleanup_error_ struct error *denied = NULL;
+    char *xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_SECURE);
+
+    if (!xml) {
+        virt_error(&denied, "it refuses");
+        json_object_set_new(vm, "denied", json_string(error_text(denied)));
+        return;
+    }
+    explicit_bzero(xml, strlen(xml));
+    free(xml);
+}
+
+/* Why changes of a disk cannot be tracked. */
+static void add_reasons(json_t *disks)
+{
+    json_t *disk;
+    size_t i;
+
+    json_array_foreach(disks, i, disk)
+        if (!json_is_true(json_object_get(disk, "cbt")))
+            json_object_set_new(disk, "cbt_why",
+                                json_string("only qcow2 images keep a record of them"));
+}
+
 /* The storage pool of each disk that lies in one. */
 static void add_pools(virConnectPtr conn, json_t *disks)
 {
@@ -126,6 +153,8 @@ int virt_describe(struct source *source, const char *vm, json_t **ret_descriptio
         r = virt_describe_domain(domain, ret_description, err);
     if (r < 0)
         return r;
+    add_privileges(domain, *ret_description);
+    add_reasons(json_object_get(*ret_description, "disks"));
     add_snapshots(domain, *ret_description);
     add_pools(source->conn, json_object_get(*ret_description, "disks"));
     return 0;

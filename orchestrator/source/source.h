@@ -67,6 +67,7 @@ struct source_ops {
      * The VM by name or uuid as a description, a new reference:
      *   {id, name, uuid, state, memory_bytes, vcpus, arch, machine, firmware: "bios"|"uefi",
      *    secure_boot, os_hint?, snapshots?, checkpoints?: how many there are that are not ours,
+     *    denied?: why we may not work with the VM,
      *    disks: [{name, size_bytes, allocated_bytes?, format, path?, pool?, bus, boot_order?,
      *             cbt: bool, cbt_why?}],
      *    nics: [{mac, model, network, network_type}], serial: bool, native: "<domain…>" (provider's own text)}

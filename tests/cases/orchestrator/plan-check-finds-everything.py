@@ -65,7 +65,16 @@ check("until the first morph" in found["guest"], "a guest that is not known")
 finds("versions", "7.2.0", "8.1", ready=True)
 (p.source / "facts.json").unlink()
 
+finds("schedule", "is over", ready=True, text=GOOD + "    cutover: 2001-01-01T00:00:00Z\n")
+finds("schedule", "waits until", ready=True,
+      text=GOOD + "    cutover: 2199-01-05T12:00:00Z\n    windows: 'sun 01:00-02:00 UTC'\n")
+(p.node / "facts.json").write_text('{"archs": {"x86_64": {"kvm": false}}}')
+finds("accel", "slow", ready=True)
+
 # What keeps it from moving.
+finds("accel", "choose accel tcg", text=GOOD + "    accel: kvm\n")
+(p.node / "facts.json").unlink()
+finds("privileges", "not for you", denied="not for you")
 finds("disks", "no disks", disks=[])
 finds("memory", "65.0 GiB", "64.0 GiB", memory_bytes=65 << 30)
 finds("arch", "aarch64", arch="aarch64")

@@ -43,7 +43,7 @@ p.add_source()
 
 plan = write(HEAD + """\
 limits: [{scope: source, rules: [{syncs: 3}]}]
-defaults: {shutdown_timeout_s: 2m}
+defaults: {shutdown_timeout_s: 2m, sync_interval: manual}
 vms:
   - match: "web*"
     boot_timeout_s: 77
@@ -67,7 +67,7 @@ check(everything() == before, "nothing was touched")
 answer = json.loads(p.cli("plan", "apply", plan, "--json"))
 check({m["name"]: m["did"] for m in answer["migrations"]} ==
       {name: "created" for name in ("web", "web1", "web2", "db1-kvm", "db2-kvm")}, f"{answer}")
-params = {name: p.wait_rest(name)["params"] for name in ("web", "web1", "web2", "db1-kvm")}
+params = {name: p.wait_rest(name)["params"] for name in ("web", "web1", "web2", "db1-kvm", "db2-kvm")}
 check(params["web1"]["boot_timeout_s"] == 77 and params["web1"]["shutdown_timeout_s"] == 120,
       "fields of entry and defaults")
 check(params["web2"]["boot_timeout_s"] == 300 and params["web2"]["shutdown_policy"] == "force",
@@ -100,8 +100,12 @@ p.wait_rest("web3")
 
 # What may be changed is, what may not is kept and told, and the rest of the plan is not held up.
 plan.write_text(plan.read_text().replace("boot_timeout_s: 77", "boot_timeout_s: 78")
-                .replace("{shutdown_timeout_s: 2m}", "{shutdown_timeout_s: 2m, priority: 7}")
+                .replace("sync_interval: manual}", "sync_interval: manual, priority: 7}")
                 .replace("shutdown_policy: force", "accel: kvm"))
+says = p.cli("plan", "check", plan)
+check("web3: is there already, mirrored; would change: priority, boot_timeout_s\n" in says,
+      "check says what would change")
+check("accel cannot be changed any more" in says, "and what would not")
 says = p.cli("plan", "apply", plan, expect=1)
 answer = {m["name"]: m for m in json.loads(p.cli("plan", "apply", plan, "--json", expect=1))
           ["migrations"]}
@@ -126,6 +130,17 @@ says = p.cli("plan", "apply", other, expect=1)
 answer = json.loads(p.cli("plan", "apply", other, "--json", expect=1))
 check(answer["migrations"][0]["did"] == "failed" and
       "belongs to plan wave1" in answer["migrations"][0]["why"], f"{answer}")
+p.cli("plan", "remove", "wave2")
+
+# Nor are groups: two plans' groups of the same name would be cut over as one.
+p.api("PATCH", "/v1/migrations/web1", {"group": "db"})
+other.write_text(other.read_text().replace("name: web1", "name: web1\n    target_name: x1")
+                 + "    group: db\ngroups: {db: {}}\n")
+check("group db has a member that is not of this plan, web1" in
+      p.cli("plan", "check", other, "--json", expect=1), "a group of another plan is seen")
+check("group db has a member" in
+      json.loads(p.cli("plan", "apply", other, "--json", expect=1))["migrations"][0]["why"],
+      "and refused")
 p.cli("plan", "remove", "wave2")
 
 # Removed: not before its migrations are over.
