@@ -67,7 +67,8 @@ check(everything() == before, "nothing was touched")
 answer = json.loads(p.cli("plan", "apply", plan, "--json"))
 check({m["name"]: m["did"] for m in answer["migrations"]} ==
       {name: "created" for name in ("web", "web1", "web2", "db1-kvm", "db2-kvm")}, f"{answer}")
-params = {name: p.wait_rest(name)["params"] for name in ("web", "web1", "web2", "db1-kvm", "db2-kvm")}
+params = {name: p.wait_rest(name)["params"]
+          for name in ("web", "web1", "web2", "db1-kvm", "db2-kvm")}
 check(params["web1"]["boot_timeout_s"] == 77 and params["web1"]["shutdown_timeout_s"] == 120,
       "fields of entry and defaults")
 check(params["web2"]["boot_timeout_s"] == 300 and params["web2"]["shutdown_policy"] == "force",
