@@ -23,9 +23,11 @@ void schedule_link(struct schedule_table *t)
 {
     for (size_t g = 0; g < t->group_count; g++)
         t->groups[g].first = -1;
+    t->rehearsing = 0;
     for (size_t i = t->count; i-- > 0;) {
         struct schedule_vm *vm = &t->vms[i];
 
+        t->rehearsing += vm->rehearsing;
         vm->group_next = vm->group < 0 ? -1 : t->groups[vm->group].first;
         if (vm->group >= 0)
             t->groups[vm->group].first = (int)i;
@@ -46,11 +48,8 @@ void schedule_clock(struct schedule_table *t, int64_t wall, int64_t mono)
 {
     t->wall = wall;
     t->mono = mono;
-    t->rehearsing = 0;
     for (size_t i = 0; i < t->windows_count; i++)
         windows_look(&t->windows[i], wall);
-    for (size_t i = 0; i < t->count; i++)
-        t->rehearsing += t->vms[i].rehearsing;
 }
 
 static void want_start(const struct schedule_table *t, const struct schedule_vm *vm,

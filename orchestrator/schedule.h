@@ -131,7 +131,7 @@ struct schedule_table {
     unsigned syncs, cutovers, rehearsals; /* at most at the same time; 0: any number */
     int64_t wall, mono;
     int64_t settled; /* monotonic: the wall clock was set; no cutover before */
-    unsigned rehearsing; /* set by schedule_clock() */
+    unsigned rehearsing; /* set by schedule_link() */
 };
 
 enum schedule_action {
@@ -182,7 +182,7 @@ struct schedule_decision {
     int64_t rank; /* the lower the sooner; among cutovers, or among the rest */
 };
 
-/* Links the VMs of each group (group_next, first), by their `group`. */
+/* Links the VMs of each group (group_next, first), by their `group`, and counts who rehearses. */
 void schedule_link(struct schedule_table *t);
 
 /* Sets the time, and finds out which windows are open. */

@@ -252,6 +252,7 @@ static void step(struct world *w)
             w->vms[i].rehearsing = false;
     }
     forecasts_make(w);
+    schedule_link(&w->t);
     schedule_clock(&w->t, w->t.wall, w->t.mono);
     schedule_decide(&w->t, w->out);
     schedule_decide(&w->t, w->again);
