@@ -23,7 +23,7 @@ handler_fn get_status;
 json_t *migrations_json_locked(const struct daemon *d);
 
 /* api-schedule.c */
-handler_fn get_explain, get_schedule;
+handler_fn get_explain, get_schedule, post_plans_simulate;
 
 /* api-plan.c */
 handler_fn get_plans, post_plans, post_plans_check, get_plan, delete_plan;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests about what is done next. */
 #include "orchestrator/api-handlers.h"
+#include "orchestrator/plans.h"
 #include "orchestrator/scheduler.h"
 
 int get_explain(struct daemon *d, const struct api_request *request, const json_t *body,
@@ -18,4 +19,10 @@ int get_schedule(struct daemon *d, const struct api_request *request, const json
     if (r == 0)
         answer->body = json_pack("{s:o}", "decisions", all);
     return r;
+}
+
+int post_plans_simulate(struct daemon *d, const struct api_request *request, const json_t *body,
+                        const char *name, struct api_answer *answer, struct error **err)
+{
+    return plans_simulate(d, body, &answer->body, err);
 }

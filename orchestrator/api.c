@@ -225,6 +225,7 @@ static const struct route {
     {"GET", "/v1/plans", 200, BODY_NONE, get_plans},
     {"POST", "/v1/plans", 200, BODY_WANTED, post_plans},
     {"POST", "/v1/plans/check", 200, BODY_WANTED, post_plans_check},
+    {"POST", "/v1/plans/simulate", 200, BODY_WANTED, post_plans_simulate},
     {"GET", "/v1/plans/{name}", 200, BODY_NONE, get_plan},
     {"DELETE", "/v1/plans/{name}", 204, BODY_NONE, delete_plan},
     {"GET", "/v1/events", 200, BODY_NONE, get_events},

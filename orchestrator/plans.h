@@ -42,6 +42,9 @@ int plans_check(struct daemon *d, const json_t *body, json_t **ret, struct error
  */
 int plans_apply(struct daemon *d, const json_t *body, json_t **ret, struct error **err);
 
+/* body: {text, file?, options?: as simulate_plan()}; {problems, warnings, report?} (plans-simulate.c). */
+int plans_simulate(struct daemon *d, const json_t *body, json_t **ret, struct error **err);
+
 /* [{name, source, file, applied_ns, migrations: COUNT, states: {STATE: COUNT}}] */
 int plans_list(struct daemon *d, json_t **ret, struct error **err);
 

@@ -6,7 +6,8 @@
 #define IMPROVED 0.9        /* a forecast this much shorter is progress */
 #define FRESH_S 5.0         /* a delta first, when it makes the downtime this much shorter … */
 #define FRESH_AGE_NS (60 * SCHEDULE_S) /* … and the last one is older than this */
-#define URGENT_NS (60 * MINUTE_NS)     /* what deltas for a cutover are ahead of others */
+/* Deltas right before a cutover are ahead of all others: their window is open, and they are few. */
+#define URGENT_NS (365 * 24 * 60 * MINUTE_NS)
 
 /* The unit at hand. */
 struct unit {
@@ -189,17 +190,16 @@ static bool all_are_there(const struct unit *u, bool *ret_busy)
     return true;
 }
 
-/* A delta of VM m before the cutover. */
-static void delta_first(const struct unit *u, int m, enum schedule_reason reason, bool counts)
+/* A delta of VM m before the cutover.  urgent: that may well be the last one. */
+static void delta_first(const struct unit *u, int m, enum schedule_reason reason, bool urgent)
 {
     const struct schedule_vm *vm = &u->t->vms[m];
     struct schedule_decision *d = &u->out[m];
 
     d->action = SCHEDULE_SYNC;
-    d->rank = schedule_sync_rank(vm, vm->pass_end) - URGENT_NS;
+    d->rank = schedule_sync_rank(vm, vm->pass_end) - (urgent ? URGENT_NS : 0);
     d->why = (struct schedule_why){.reason = reason, .other = m};
-    if (counts)
-        d->memory.deltas++;
+    d->memory.deltas += urgent;
 }
 
 static bool never_fits(const struct schedule_vm *vm)

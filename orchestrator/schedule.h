@@ -19,7 +19,8 @@
  *              what a pass costs anyway, and half of what the budget leaves for it
  *   places     cutovers have places of their own, the highest priority first: a sync of hours does
  *              not keep them out of their window; syncs in the order of due time less a minute for
- *              each point of priority, so that whoever waits comes first in the end
+ *              each point of priority, so that whoever waits comes first in the end; but deltas
+ *              right before a cutover go before all others
  *
  * Lengths of time are monotonic, windows and dates wall clock; ns.  A cutover at a time does not
  * begin by itself more than SCHEDULE_LATE_NS after it, whatever the clock did meanwhile.

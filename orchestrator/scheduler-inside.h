@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 #include "orchestrator/journal.h"
-#include "orchestrator/schedule.h"
+#include "orchestrator/schedule-wish.h"
 #include "orchestrator/scheduler.h"
 
 /* A migration as it was under daemon->lock. */
@@ -23,11 +23,8 @@ struct look {
 struct watch {
     char *name;
     json_t *params; /* that the next ones were read from */
-    struct calendar_rhythm rhythm;
-    struct calendar_window *items;
-    struct schedule_windows windows; /* of items, with what was found out at the last look */
-    int64_t start_at, cutover_at; /* wall */
-    enum schedule_cutover cutover;
+    struct schedule_wish wish;
+    struct schedule_windows windows; /* of the wish, with what was found out at the last look */
     json_t *past; /* journal_get_past() … */
     enum job_state past_state; /* … when it was in this state, and its news were these */
     int64_t past_news;

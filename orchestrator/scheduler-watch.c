@@ -8,44 +8,12 @@
 #include "base/str.h"
 #include "orchestrator/fields.h"
 
-/* What cannot be read was checked when the migration was made; here it means "by hand". */
-static int64_t read_time(const char *text)
-{
-    int64_t wall;
-
-    return calendar_time_parse(text, &wall, NULL) < 0 ? CALENDAR_NEVER : wall;
-}
-
-static void read_windows(struct watch *w)
-{
-    json_t *list = json_object_get(w->params, "windows"), *text;
-    size_t i;
-
-    free(w->items);
-    w->items = mem_new(json_array_size(list) + 1, sizeof(*w->items));
-    w->windows = (struct schedule_windows){.items = w->items};
-    json_array_foreach(list, i, text)
-        if (json_is_string(text) && calendar_window_parse(json_string_value(text),
-                                                          &w->items[w->windows.count], NULL) == 0)
-            w->windows.count++;
-}
-
 static void read_params(struct watch *w)
 {
-    const char *replicate = field_string(w->params, "replicate", "now");
-    const char *cutover = field_string(w->params, "cutover", "manual");
-
-    w->rhythm.kind = RHYTHM_MANUAL;
-    calendar_rhythm_parse(field_string(w->params, "sync_interval", "manual"), &w->rhythm, NULL);
-    read_windows(w);
-    w->start_at = strcmp(replicate, "now") == 0 ? 0 : read_time(replicate);
-    w->cutover_at = 0;
-    if (strcmp(cutover, "auto") == 0) {
-        w->cutover = CUTOVER_AUTO;
-    } else {
-        w->cutover_at = read_time(cutover);
-        w->cutover = w->cutover_at == CALENDAR_NEVER ? CUTOVER_MANUAL : CUTOVER_AT;
-    }
+    schedule_wish_done(&w->wish);
+    schedule_wish_read(w->params, "manual", &w->wish);
+    w->windows = (struct schedule_windows){.items = w->wish.windows,
+                                           .count = w->wish.window_count};
 }
 
 void watch_update(struct daemon *d, struct watch *w, const struct look *look)
@@ -74,7 +42,7 @@ void watch_update(struct daemon *d, struct watch *w, const struct look *look)
 void watch_done(struct watch *w)
 {
     free(w->name);
-    free(w->items);
+    schedule_wish_done(&w->wish);
     free(w->refused);
     json_decref(w->params);
     json_decref(w->past);
@@ -166,20 +134,13 @@ static void vm_past(const struct watch *w, const struct look *look, const struct
     if (vm->failures > 0)
         vm->failed_at = row_mono(failures, now);
     /* A time that was given after the failure is a new wish. */
-    vm->cutover_failed = failed && (w->cutover != CUTOVER_AT ||
-                                    w->cutover_at < field_integer(failed, "wall_ns", 0));
-    vm->gave_up = json_is_integer(gave_up) && (w->cutover != CUTOVER_AT ||
-                                               w->cutover_at < json_integer_value(gave_up));
+    vm->cutover_failed = failed && (w->wish.cutover != CUTOVER_AT ||
+                                    w->wish.cutover_at < field_integer(failed, "wall_ns", 0));
+    vm->gave_up = json_is_integer(gave_up) && (w->wish.cutover != CUTOVER_AT ||
+                                               w->wish.cutover_at < json_integer_value(gave_up));
     vm->deadline = CALENDAR_NEVER;
     if (window && seconds > 0)
         vm->deadline = row_mono(window, now) + seconds * SCHEDULE_S;
-}
-
-static int choice(const json_t *params, const char *field, const char *first, const char *second)
-{
-    const char *value = field_string(params, field, "");
-
-    return strcmp(value, first) == 0 ? 1 : strcmp(value, second) == 0 ? 2 : 0;
 }
 
 void watch_vm(const struct watch *w, const struct look *look, const struct stamp *now,
@@ -188,20 +149,8 @@ void watch_vm(const struct watch *w, const struct look *look, const struct stamp
     const struct forecast *f = &look->forecast;
 
     vm->name = w->name;
-    vm->priority = (unsigned)field_integer(look->params, "priority", 50);
-    vm->start_at = w->start_at;
-    vm->rhythm = w->rhythm;
-    vm->cutover = w->cutover;
-    vm->cutover_at = w->cutover_at;
+    schedule_wish_apply(&w->wish, vm);
     vm->memory = w->memory;
-    vm->budget_s = json_number_value(json_object_get(look->params, "downtime_budget_s"));
-    vm->over = choice(look->params, "over_budget", "instant", "give-up") == 1   ? OVER_INSTANT
-               : choice(look->params, "over_budget", "instant", "give-up") == 2 ? OVER_GIVE_UP
-                                                                                : OVER_WAIT;
-    vm->end = choice(look->params, "window_end", "rollback", "wait") == 1   ? END_ROLLBACK
-              : choice(look->params, "window_end", "rollback", "wait") == 2 ? END_WAIT
-                                                                            : END_COMMIT;
-    vm->rehearse_every = (unsigned)field_integer(look->params, "rehearse_every", 0);
     vm->forecast = (struct schedule_range){-1, -1, -1};
     vm->dirty_bytes_s = vm->rate_bytes_s = vm->snapshot_cost_s = -1;
     if (look->forecasted) {

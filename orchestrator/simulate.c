@@ -73,6 +73,14 @@ static void forecast_make(struct simulation *s, size_t i)
     vm->forecast = (struct schedule_range){total * (1 - off), total, total * (1 + off)};
 }
 
+/* More telling in the end than that the window is shut just then. */
+static bool is_obstacle(enum schedule_reason reason)
+{
+    return reason == BECAUSE_NEVER_FITS || reason == BECAUSE_OVER_WAITS ||
+           reason == BECAUSE_ABOVE_BUDGET || reason == BECAUSE_WINDOW_SHORT ||
+           reason == BECAUSE_AFTER || reason == BECAUSE_MEMBER;
+}
+
 /* The unit of VM i wants something new. */
 static void look(struct simulation *s, size_t i)
 {
@@ -89,6 +97,10 @@ static void look(struct simulation *s, size_t i)
         struct queue_entry entry = {.key = d->rank, .index = (uint32_t)m, .stamp = ++s->stamps[m]};
         int host = t->vms[m].host < 0 ? (int)t->host_count : t->vms[m].host;
 
+        if (is_obstacle(d->why.reason)) {
+            s->outcomes[m].obstacle = d->why;
+            s->outcomes[m].forecast = t->vms[m].forecast;
+        }
         if (d->action == SCHEDULE_NOTHING || d->action == SCHEDULE_GIVE_UP)
             t->vms[m].memory = d->memory;
         if (d->action == SCHEDULE_GIVE_UP) {
@@ -373,8 +385,14 @@ void simulate_run(struct schedule_table *t, const struct simulate_vm *vms,
         ;
     schedule_decide(t, decisions);
     ret_totals->end = t->wall;
-    for (size_t i = 0; i < t->count; i++)
+    for (size_t i = 0; i < t->count; i++) {
         ret_totals->copied_bytes += outcomes[i].copied_bytes;
+        if (outcomes[i].obstacle.reason == BECAUSE_NOTHING || t->vms[i].up ||
+            t->vms[i].class == SCHEDULE_CUTTING || outcomes[i].gave_up)
+            continue;
+        decisions[i] = (struct schedule_decision){.why = outcomes[i].obstacle};
+        t->vms[i].forecast = outcomes[i].forecast;
+    }
     for (size_t h = 0; h <= t->host_count; h++)
         queue_free(&s.syncs[h]);
     free(s.syncs);

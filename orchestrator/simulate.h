@@ -34,6 +34,9 @@ struct simulate_outcome {
     unsigned passes;
     uint64_t copied_bytes;
     bool instant, gave_up;
+    /* What kept it from its last cutover that might have been, and the forecast then. */
+    struct schedule_why obstacle;
+    struct schedule_range forecast;
 };
 
 struct simulate_totals {

@@ -14,7 +14,7 @@ extern const struct cli_verb verb_set, verb_start, verb_commit, verb_rollback;
 extern const struct cli_verb verb_status, verb_rehearse, verb_report, verb_diff;
 extern const struct cli_verb verb_forecast, verb_limit_list, verb_limit_set, verb_limit_clear;
 extern const struct cli_verb verb_pause, verb_resume;
-extern const struct cli_verb verb_explain;
+extern const struct cli_verb verb_explain, verb_plan_simulate;
 extern const struct cli_verb verb_plan_check, verb_plan_apply, verb_plan_list, verb_plan_show;
 extern const struct cli_verb verb_plan_remove, verb_plan_schema;
 extern const struct cli_verb verb_mount, verb_engine;

@@ -12,6 +12,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_source_remove,
     &verb_vm_list,
     &verb_plan_check,
+    &verb_plan_simulate,
     &verb_plan_apply,
     &verb_plan_list,
     &verb_plan_show,

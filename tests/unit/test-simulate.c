@@ -203,8 +203,8 @@ static void print_many(size_t count)
     lab_run(lab);
     for (size_t i = 0; i < count; i++)
         up += lab->outcomes[i].up_at != CALENDAR_NEVER;
-    print_message("%zu VMs, %zu up after %.1f days, %llu syncs, %llu decisions: %.2f s\n", count, up,
-                  (double)(lab->totals.end - SATURDAY_21) / (double)DAY,
+    print_message("%zu VMs, %zu up after %.1f days, %llu syncs, %llu decisions: %.2f s\n", count,
+                  up, (double)(lab->totals.end - SATURDAY_21) / (double)DAY,
                   (unsigned long long)lab->totals.passes,
                   (unsigned long long)lab->totals.decisions,
                   (double)(clock_now_ns() - begin) / 1e9);
