@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/align.h"
-#include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/logkind.h"
 #include "orchestrator/metrics.h"
 #include "orchestrator/rehearsal.h"
 #include "orchestrator/version.h"
@@ -390,13 +390,17 @@ void api_handle(struct daemon *d, const struct api_request *request, struct api_
 {
     struct error *err = NULL;
     int r = access_check(request->peer, request->method, &err);
-    bool told = r < 0 || access_needed(request->method) == ACCESS_WRITE;
 
     if (r == 0)
         r = route_find(d, request, answer, &err);
-    if (told)
-        log_info("%s %s by %s: %s", request->method, request->path,
-                 request->peer ? request->peer->name : "nobody", r < 0 ? error_text(err) : "taken");
+    if (r == -EACCES)
+        log_about(LOG_LEVEL_WARNING, LOG_KIND_REFUSED, NULL, NULL, "%s %s by %s: %s",
+                  request->method, request->path, request->peer ? request->peer->name : "nobody",
+                  error_text(err));
+    else if (access_needed(request->method) == ACCESS_WRITE)
+        log_about(LOG_LEVEL_INFO, LOG_KIND_REQUEST, NULL, NULL, "%s %s by %s: %s",
+                  request->method, request->path, request->peer->name,
+                  r < 0 ? error_text(err) : "taken");
     if (r < 0)
         api_fail(answer, err);
     metrics_count_request(d->metrics, request->method, answer->route ? answer->route : no_route,

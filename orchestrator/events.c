@@ -14,9 +14,9 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/logkind.h"
 
 #define RING_LENGTH 8192
 #define REPLAY_CHUNK 200
@@ -163,7 +163,8 @@ void events_record_begun(struct events *e, const char *migration, json_t *body)
     int64_t seq = 0;
 
     if (journal_add_event(e->journal, migration, body, &seq, &err) < 0)
-        log_warning("an event is not in the journal: %s", error_text(err));
+        log_about(LOG_LEVEL_WARNING, LOG_KIND_JOURNAL, migration, NULL,
+                  "an event is not in the journal: %s", error_text(err));
     events_publish(e, migration, seq, body);
 }
 

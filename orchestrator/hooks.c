@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "orchestrator/fields.h"
 #include "orchestrator/hookfile.h"
+#include "orchestrator/logkind.h"
 
 static const char *const names[HOOK_EVENT_COUNT] = {
     [HOOK_PRE_CUTOVER] = "pre-cutover",   [HOOK_POST_CUTOVER] = "post-cutover",
@@ -44,7 +45,8 @@ static void log_line(void *context, const char *text)
 {
     struct occasion *o = context;
 
-    log_info("%s: hook %s: %s", o->run->job->name, o->hook, text);
+    log_about(LOG_LEVEL_INFO, LOG_KIND_HOOK, o->run->job->name, o->run->job->source,
+              "%s: hook %s: %s", o->run->job->name, o->hook, text);
 }
 
 static char *input_text(struct occasion *o, const char *reason, int64_t attempt)
@@ -81,7 +83,8 @@ static int run_all(struct occasion *o, const struct hookfile_list *list, const c
             .line = log_line, .context = o};
 
         o->hook = strrchr(hook.path, '/') + 1;
-        log_info("%s: the hook %s of %s begins", o->run->job->name, o->hook, names[o->event]);
+        log_about(LOG_LEVEL_INFO, LOG_KIND_HOOK, o->run->job->name, o->run->job->source,
+                  "%s: the hook %s of %s begins", o->run->job->name, o->hook, names[o->event]);
         job_trace("hook", names[o->event]);
         r = hookfile_execute(&hook, err);
     }

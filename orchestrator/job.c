@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "orchestrator/daemon.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/logkind.h"
 #include "orchestrator/rehearsal.h"
 
 void (*job_trace_hook)(const char *point, const char *detail);
@@ -139,9 +140,11 @@ int job_transition(struct daemon *d, struct job *job, enum job_state to, const s
     }
     job_trace("after-journal", detail);
     if (why)
-        log_warning("%s: %s -> %s: %s", job->name, from, job_state_name(to), error_text(why));
+        log_about(LOG_LEVEL_WARNING, LOG_KIND_FAILURE, job->name, job->source, "%s: %s -> %s: %s",
+                  job->name, from, job_state_name(to), error_text(why));
     else
-        log_info("%s: %s -> %s", job->name, from, job_state_name(to));
+        log_about(LOG_LEVEL_INFO, LOG_KIND_TRANSITION, job->name, job->source, "%s: %s -> %s",
+                  job->name, from, job_state_name(to));
     pthread_mutex_lock(&d->lock);
     if (text != job->error)
         str_replace(&job->error, text);

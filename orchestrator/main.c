@@ -16,6 +16,7 @@
 #include "orchestrator/guard.h"
 #include "orchestrator/governor.h"
 #include "orchestrator/httpd.h"
+#include "orchestrator/logkind.h"
 #include "orchestrator/pause.h"
 #include "orchestrator/metrics.h"
 #include "orchestrator/rehearsal.h"
@@ -186,7 +187,8 @@ static void wait_for_end(void)
 
     while (poll(&p, 1, REAP_INTERVAL_MS) <= 0)
         reap_engines();
-    log_info("ending; jobs go on when slipwayd starts again, engines stay");
+    log_about(LOG_LEVEL_INFO, LOG_KIND_ENDING, NULL, NULL,
+              "ending; jobs go on when slipwayd starts again, engines stay");
 }
 
 static void daemon_stop(struct daemon *d, struct httpd *httpd)
@@ -231,10 +233,10 @@ int main(int argc, char **argv)
     if (r == 0)
         r = options.rotate_key ? rotate_key(&options, &err) : daemon_start(&d, &httpd, &err);
     if (r == 0 && !options.rotate_key) {
-        log_info("ready on %s", options.socket_path);
+        log_about(LOG_LEVEL_INFO, LOG_KIND_READY, NULL, NULL, "ready on %s", options.socket_path);
         wait_for_end();
     } else if (r < 0) {
-        log_error("%s", error_text(err));
+        log_about(LOG_LEVEL_ERROR, LOG_KIND_NO_START, NULL, NULL, "%s", error_text(err));
     }
     daemon_stop(&d, httpd);
     options_free(&options);

@@ -8,9 +8,9 @@
 
 #include "base/align.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/logkind.h"
 #include "orchestrator/steps.h"
 
 #define ROOM_PERCENT 5 /* of a file system must be free for work to go on by itself */
@@ -107,7 +107,8 @@ static void unstick(struct daemon *d, const char *name)
     pthread_mutex_unlock(&d->lock);
     if (!job)
         return;
-    log_info("%s: there is room again; continues in %s", name, job_state_name(job->state));
+    log_about(LOG_LEVEL_INFO, LOG_KIND_CONTINUES, name, job->source,
+              "%s: there is room again; continues in %s", name, job_state_name(job->state));
     runner_start(d, job, NULL);
 }
 
@@ -116,7 +117,8 @@ static void resume_by_itself(struct daemon *d, const char *name)
     _cleanup_error_ struct error *err = NULL;
     _cleanup_json_ json_t *job = NULL;
 
-    log_info("%s: there may be room again; it is resumed", name);
+    log_about(LOG_LEVEL_INFO, LOG_KIND_CONTINUES, name, NULL,
+              "%s: there may be room again; it is resumed", name);
     if (verb_run(d, name, VERB_RESUME, NULL, &job, &err) < 0)
         log_debug("%s: %s", name, error_text(err));
 }

@@ -10,6 +10,7 @@
 #include "orchestrator/fields.h"
 #include "orchestrator/metrics.h"
 #include "orchestrator/hooks.h"
+#include "orchestrator/logkind.h"
 #include "orchestrator/rehearsal-inside.h"
 
 #define TIMEOUT_DEFAULT_S 600
@@ -200,8 +201,8 @@ static void *rehearse(void *context)
             r = rehearsal_set_state(h, outcome, &err);
     }
     if (r < 0)
-        log_error("%s: the rehearsal could not be cleared away: %s", h->job->name,
-                  error_text(err));
+        log_about(LOG_LEVEL_ERROR, LOG_KIND_REHEARSAL, h->job->name, h->job->source,
+                  "%s: the rehearsal could not be cleared away: %s", h->job->name, error_text(err));
     run_disconnect(&run);
     end_thread(h);
     free(p);
@@ -419,7 +420,8 @@ int rehearsals_resume(struct daemon *d, struct error **err)
         job->rehearsal->state = state_of(field_string(row, "state", ""));
         if (field_integer(row, "ended", 0))
             continue;
-        log_info("%s: what a rehearsal has left is discarded", job->name);
+        log_about(LOG_LEVEL_INFO, LOG_KIND_REHEARSAL, job->name, job->source,
+                  "%s: what a rehearsal has left is discarded", job->name);
         job->rehearsal->active = true;
         r = start_thread(job->rehearsal, true, err);
         if (r < 0)

@@ -16,6 +16,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "orchestrator/logkind.h"
 #include "orchestrator/tls.h"
 #include "orchestrator/tlsroles.h"
 
@@ -60,7 +61,8 @@ static void roles_refresh_locked(struct remote *m)
     m->roles_changed = st.st_ctim;
     m->roles = tlsroles_free(m->roles);
     if (tlsroles_load(m->roles_path, &m->roles, &err) < 0)
-        log_error("no certificate has a role: %s", error_text(err));
+        log_about(LOG_LEVEL_ERROR, LOG_KIND_TLS, NULL, NULL, "no certificate has a role: %s",
+                  error_text(err));
 }
 
 struct choice {
@@ -109,7 +111,8 @@ static void serve(struct connection *c, struct tls_link *link)
     peer_of_link(c->remote, link, &peer);
     log_debug("%s comes from %s", peer.name, c->from);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-        log_warning("cannot serve %s: %s", c->from, strerror(errno));
+        log_about(LOG_LEVEL_WARNING, LOG_KIND_TLS, NULL, NULL, "cannot serve %s: %s", c->from,
+                  strerror(errno));
         return;
     }
     if (c->remote->take(c->remote->context, pair[1], &peer) == 0)
@@ -154,7 +157,8 @@ static void *connection_thread(void *context)
     struct tls_link *link = NULL;
 
     if (tls_accept(c->remote->tls, c->fd, HANDSHAKE_NS, &link, &err) < 0)
-        log_info("%s is not let in: %s", c->from, error_text(err));
+        log_about(LOG_LEVEL_INFO, LOG_KIND_REFUSED, NULL, NULL, "%s is not let in: %s", c->from,
+                  error_text(err));
     else
         serve(c, link);
     tls_link_close(link);
@@ -283,7 +287,7 @@ static int socket_listen(const struct addrinfo *at, const char *text, int *ret_f
         getsockname(fd, (struct sockaddr *)&bound, &length) < 0)
         return error_set_errno(err, errno, "cannot listen on %s", text);
     address_text((const struct sockaddr *)&bound, length, where, sizeof(where));
-    log_info("listening with TLS on %s", where);
+    log_about(LOG_LEVEL_INFO, LOG_KIND_TLS, NULL, NULL, "listening with TLS on %s", where);
     *ret_fd = steal_fd(&fd);
     return 0;
 }

@@ -12,6 +12,7 @@
 #include "orchestrator/daemon.h"
 #include "orchestrator/fields.h"
 #include "orchestrator/hooks.h"
+#include "orchestrator/logkind.h"
 #include "orchestrator/pause.h"
 #include "orchestrator/rehearsal.h"
 #include "orchestrator/steps.h"
@@ -125,7 +126,8 @@ static bool pause_at_rest(struct run *run)
     pthread_mutex_unlock(&run->daemon->lock);
     run->paused_for = NULL;
     if (wanted && go_to(run, JOB_PAUSED, NULL, &err) < 0)
-        log_error("%s is not paused: %s", run->job->name, error_text(err));
+        log_about(LOG_LEVEL_ERROR, LOG_KIND_STUCK, run->job->name, run->job->source,
+                  "%s is not paused: %s", run->job->name, error_text(err));
     return false;
 }
 
@@ -152,8 +154,8 @@ static bool run_step(struct run *run)
         return false;
     r = go_to(run, next, failed ? err : NULL, &journal_err);
     if (r < 0) {
-        log_error("%s stays %s: %s", job->name, job_state_name(job->state),
-                  error_text(journal_err));
+        log_about(LOG_LEVEL_ERROR, LOG_KIND_STUCK, job->name, job->source, "%s stays %s: %s",
+                  job->name, job_state_name(job->state), error_text(journal_err));
         if (r == -ENOSPC)
             run->stuck = str_dup(error_text(journal_err));
         return false;
@@ -225,7 +227,8 @@ int runner_resume(struct daemon *d, struct error **err)
 
         if (!(job_states[job->state].flags & STATE_ACTIVE))
             continue;
-        log_info("%s: continues in %s", job->name, job_state_name(job->state));
+        log_about(LOG_LEVEL_INFO, LOG_KIND_CONTINUES, job->name, job->source, "%s: continues in %s",
+                  job->name, job_state_name(job->state));
         job->active = true;
         r = runner_start(d, job, err);
         if (r < 0)

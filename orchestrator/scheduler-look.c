@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-#include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/logkind.h"
 #include "orchestrator/rehearsal-inside.h"
 
 #define CLOCK_SET_NS (60 * SCHEDULE_S)   /* more than this is no adjustment */
@@ -191,9 +191,10 @@ static void clock_check(struct scheduler *s)
     char text[CALENDAR_TEXT];
 
     if (s->clock_offset != 0 && (jump > CLOCK_SET_NS || jump < -CLOCK_SET_NS)) {
-        log_warning("the clock was set by %s%s: no cutover begins by itself for %lld s",
-                    jump < 0 ? "-" : "", calendar_length_text(jump < 0 ? -jump : jump, text),
-                    (long long)(SETTLE_NS / SCHEDULE_S));
+        log_about(LOG_LEVEL_WARNING, LOG_KIND_CLOCK, NULL, NULL,
+                  "the clock was set by %s%s: no cutover begins by itself for %lld s",
+                  jump < 0 ? "-" : "", calendar_length_text(jump < 0 ? -jump : jump, text),
+                  (long long)(SETTLE_NS / SCHEDULE_S));
         s->settled = s->now.mono_ns + SETTLE_NS;
     }
     s->clock_offset = offset;

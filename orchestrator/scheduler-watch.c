@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-#include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/logkind.h"
 
 static void read_params(struct watch *w)
 {
@@ -30,7 +30,8 @@ void watch_update(struct daemon *d, struct watch *w, const struct look *look)
     if (w->past && w->past_state == look->state && w->past_news == look->news)
         return;
     if (journal_get_past(d->journal, w->name, &past, &err) < 0) {
-        log_warning("%s: its past cannot be read: %s", w->name, error_text(err));
+        log_about(LOG_LEVEL_WARNING, LOG_KIND_SCHEDULE, w->name, NULL,
+                  "%s: its past cannot be read: %s", w->name, error_text(err));
         return;
     }
     json_decref(w->past);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/logkind.h"
 #include "orchestrator/rehearsal.h"
 
 #define LOOK_MOST_NS (30 * NS_PER_S)  /* between two looks: the wall clock may have been set */
@@ -130,8 +131,8 @@ static struct watch *watch_find_locked(struct scheduler *s, const char *name)
 /* What is begun is told, with the reason: the admin has not done it. */
 static void deed_tell(struct daemon *d, const struct deed *deed)
 {
-    log_info("%s: %s by schedule: %s", deed->name, schedule_action_name(deed->action),
-             deed->reason);
+    log_about(LOG_LEVEL_INFO, LOG_KIND_SCHEDULE, deed->name, NULL, "%s: %s by schedule: %s",
+              deed->name, schedule_action_name(deed->action), deed->reason);
     events_record(d->events, deed->name,
                   json_pack("{s:s, s:s, s:s}", "event", "schedule", "action",
                             schedule_action_name(deed->action), "reason", deed->reason));
@@ -146,8 +147,9 @@ static void deed_carry_out(struct scheduler *s, const struct deed *deed)
     deed_tell(s->daemon, deed);
     r = deed_do(s->daemon, deed, &err);
     if (r < 0)
-        log_warning("%s: no %s by schedule: %s", deed->name, schedule_action_name(deed->action),
-                    error_text(err));
+        log_about(LOG_LEVEL_WARNING, LOG_KIND_SCHEDULE, deed->name, NULL,
+                  "%s: no %s by schedule: %s", deed->name, schedule_action_name(deed->action),
+                  error_text(err));
     LOCK_FOR_SCOPE(&s->lock);
     w = watch_find_locked(s, deed->name);
     if (!w)

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "orchestrator/daemon.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/logkind.h"
 #include "orchestrator/params.h"
 #include "orchestrator/seal.h"
 #include "orchestrator/secrets.h"
@@ -78,13 +79,14 @@ void sources_take_plain(struct daemon *d)
     size_t i;
 
     if (journal_list_sources(d->journal, &rows, &failure) < 0)
-        log_warning("%s", error_text(failure));
+        log_about(LOG_LEVEL_WARNING, LOG_KIND_SECRET, NULL, NULL, "%s", error_text(failure));
     json_array_foreach(rows, i, row) {
         _cleanup_error_ struct error *err = NULL;
         const char *name = field_string(row, "name", "");
 
         if (field_integer(row, "secret", 0) && secrets_take_plain(d->secrets, name, &err) < 0)
-            log_warning("the password of source %s: %s", name, error_text(err));
+            log_about(LOG_LEVEL_WARNING, LOG_KIND_SECRET, NULL, name,
+                      "the password of source %s: %s", name, error_text(err));
     }
 }
 
@@ -173,7 +175,8 @@ int sources_remove(struct daemon *d, const char *name, struct error **err)
                                                        "source", name));
     events_end(d->events);
     if (r == 0 && secrets_remove(d->secrets, name, &left) < 0)
-        log_warning("the password of source %s stays: %s", name, error_text(left));
+        log_about(LOG_LEVEL_WARNING, LOG_KIND_SECRET, NULL, name,
+                  "the password of source %s stays: %s", name, error_text(left));
     return r;
 }
 

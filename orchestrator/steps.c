@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/enginehost.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/logkind.h"
 
 #define PROGRESS_INTERVAL_NS ((int64_t)(500 * NS_PER_MS))
 
@@ -74,7 +74,8 @@ void run_note(struct run *run, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    log_info("%s: %s", run->job->name, text);
+    log_about(LOG_LEVEL_INFO, LOG_KIND_NOTE, run->job->name, run->job->source, "%s: %s",
+              run->job->name, text);
     events_record(run->daemon->events, run->job->name,
                   json_pack("{s:s, s:s}", "event", "note", "message", text));
 }

@@ -16,6 +16,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "orchestrator/logkind.h"
 
 #define FILE_COUNT 4
 #define CHUNK 16384
@@ -156,12 +157,13 @@ static void refresh_locked(struct tls *tls)
         return;
     memcpy(tls->changed, now, sizeof(now));
     if (ctx_make(&tls->files, &ctx, &err) < 0) {
-        log_error("TLS goes on with the files as they were: %s", error_text(err));
+        log_about(LOG_LEVEL_ERROR, LOG_KIND_TLS, NULL, NULL,
+                  "TLS goes on with the files as they were: %s", error_text(err));
         return;
     }
     SSL_CTX_free(tls->ctx);
     tls->ctx = ctx;
-    log_info("TLS uses the files as they are now");
+    log_about(LOG_LEVEL_INFO, LOG_KIND_TLS, NULL, NULL, "TLS uses the files as they are now");
 }
 
 /* Waits for what OpenSSL wants; false: not in time, or there is nothing to wait for. */
