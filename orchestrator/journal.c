@@ -87,6 +87,14 @@ void stamp_now(struct stamp *stamp)
         snprintf(stamp->boot_id, sizeof(stamp->boot_id), "%.36s", id);
 }
 
+static int damaged(const struct journal *j, const char *how, struct error **err)
+{
+    return error_set(err, EBADMSG,
+                     "the journal %s is damaged (%s): end slipwayd, then either put %s.backup in "
+                     "its place, or move it away and start anew; targets and stores stay as they "
+                     "are", j->path, how, j->path);
+}
+
 static int journal_fail(struct journal *j, int rc, struct error **err)
 {
     const char *text = j->db ? sqlite3_errmsg(j->db) : sqlite3_errstr(rc);
@@ -94,10 +102,7 @@ static int journal_fail(struct journal *j, int rc, struct error **err)
     switch (rc & 0xff) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return error_set(err, EBADMSG,
-                         "the journal %s is damaged (%s): end slipwayd, then either put %s.backup "
-                         "in its place, or move it away and start anew; targets and stores stay as "
-                         "they are", j->path, text, j->path);
+        return damaged(j, text, err);
     case SQLITE_FULL:
         return error_set(err, ENOSPC, "no space for the journal %s: free some and try again",
                          j->path);
@@ -300,7 +305,7 @@ static int check_locked(struct journal *j, struct error **err)
     const char *verdict = r == 0 ? field_string(json_array_get(rows, 0), "quick_check", "") : "";
 
     if (r == 0 && strcmp(verdict, "ok") != 0)
-        return journal_fail(j, SQLITE_CORRUPT, err);
+        return damaged(j, verdict, err);
     return r;
 }
 
@@ -316,6 +321,28 @@ static int backup_locked(struct journal *j, struct error **err)
     if (r == 0 && rename(next, copy) < 0)
         r = error_set_errno(err, errno, "cannot put %s in place", copy);
     return r < 0 ? r : fdio_sync_parent(copy);
+}
+
+/* A journal that is not there is made, but then the copy of an older one is not its copy: it is kept
+ * under another name.  An empty one was never ours when there is a copy. */
+static int begin_anew(const struct journal *j, struct error **err)
+{
+    _cleanup_free_ char *copy = str_format("%s.backup", j->path), *kept = NULL;
+    struct stat st;
+    char when[40];
+    time_t now = time(NULL);
+    struct tm tm;
+
+    if (access(copy, F_OK) < 0 || (stat(j->path, &st) == 0 && st.st_size > 0))
+        return 0;
+    if (access(j->path, F_OK) == 0)
+        return damaged(j, "it is empty", err);
+    gmtime_r(&now, &tm);
+    strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &tm);
+    kept = str_format("%s.%s", copy, when);
+    if (rename(copy, kept) < 0)
+        return error_set_errno(err, errno, "cannot keep %s as %s", copy, kept);
+    return fdio_sync_parent(copy);
 }
 
 static int open_locked(struct journal *j, struct error **err)
@@ -346,7 +373,9 @@ int journal_open(const char *dir, struct journal **ret_journal, struct error **e
 
     pthread_mutex_init(&j->lock, NULL);
     j->path = str_format("%s/journal.db", dir);
-    r = open_locked(j, err);
+    r = begin_anew(j, err);
+    if (r == 0)
+        r = open_locked(j, err);
     umask(mask);
     if (r < 0)
         journal_close(j);

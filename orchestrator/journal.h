@@ -25,7 +25,8 @@ struct stamp {
 void stamp_now(struct stamp *stamp);
 
 /* Opens DIR/journal.db, making it when missing.  EPROTO: written by a newer slipwayd.  EBADMSG:
- * damaged; the sentence says how to go on.  A copy of a sound journal is left in
+ * damaged (also: empty beside a copy); the sentence says how to go on.  Made anew beside a copy of an
+ * older one: that is kept as journal.db.backup.TIME.  A copy of a sound journal is left in
  * DIR/journal.db.backup at each start. */
 int journal_open(const char *dir, struct journal **ret_journal, struct error **err);
 struct journal *journal_close(struct journal *journal);
