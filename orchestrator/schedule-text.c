@@ -228,7 +228,10 @@ static void put_sync(struct text *text, const struct schedule_table *t, size_t i
         put(text, "the cutover is at work");
         break;
     case BECAUSE_PAUSED:
-        put(text, "paused: slipway resume %s", vm->name);
+        if (vm->resumes)
+            put(text, "paused by itself: it goes on when there is room again");
+        else
+            put(text, "paused: slipway resume %s", vm->name);
         break;
     case BECAUSE_NO_SYNC:
         put(text, "syncs by hand: slipway sync %s", vm->name);

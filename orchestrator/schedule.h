@@ -74,6 +74,7 @@ struct schedule_vm {
     bool up;         /* runs on the node: what comes after it may go */
     bool slot;       /* holds or awaits a place for a sync */
     bool paused;
+    bool resumes;    /* paused, and goes on by itself when there is room again */
     bool rehearsing; /* and will end by itself */
     bool cutover_failed; /* the last try came back or stopped */
     bool gave_up;        /* its budget never fitted */

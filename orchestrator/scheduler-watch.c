@@ -109,6 +109,7 @@ static void vm_state(const struct look *look, struct schedule_vm *vm)
     vm->up = is_one_of(state, up);
     vm->slot = vm->class == SCHEDULE_SYNCING || strcmp(state, "final-sync") == 0;
     vm->paused = look->state == JOB_PAUSED || json_is_true(json_object_get(look->facts, "paused"));
+    vm->resumes = vm->paused && json_object_get(look->facts, "paused_for");
     vm->rehearsing = look->rehearsing;
     vm->instant = look->instant;
 }

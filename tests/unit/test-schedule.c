@@ -584,6 +584,9 @@ static void paused_ones_rest(void **state)
     w->vms[0].paused = true;
     decide(w);
     says(w, 0, SCHEDULE_NOTHING, "paused: slipway resume a");
+    w->vms[0].resumes = true;
+    decide(w);
+    says(w, 0, SCHEDULE_NOTHING, "it goes on when there is room again");
 }
 
 static void each_reason_has_words(void **state)

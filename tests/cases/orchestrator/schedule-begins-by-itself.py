@@ -54,6 +54,16 @@ check("syncs by hand" in explain("never")["reason"], "and it is told")
 check("every 1 s" in explain("often")["reason"] or "sync is at work" in explain("often")["reason"],
       "so is when the next one comes")
 
+p.cli("pause", "often")
+wait_until(lambda: p.job("often")["state"] == "paused", "it is paused")
+paused = explain("often")
+check("slipway resume often" in paused["reason"] and paused["action"] == "none", f"{paused}")
+before = passes("often")
+time.sleep(1.5)
+check(passes("often") == before, "what is paused is not synced")
+p.cli("resume", "often")
+wait_until(lambda: passes("often") > before, "what goes on is")
+
 # A window that is shut, one that is open, and one that came after the other.
 shut = {"cutover": "auto", "sync_interval": "manual", "windows": [window(7200, 10800)]}
 opened = {"cutover": "auto", "sync_interval": "manual", "windows": [window(-3600, 3600)]}
