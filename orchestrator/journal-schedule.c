@@ -35,7 +35,8 @@ int journal_get_past(struct journal *j, const char *migration, json_t **ret_past
                      " WHERE migration=?1 AND to_state='failed' AND from_state IN " SYNC_STATES
                      " AND id > coalesce((SELECT max(id) FROM transitions WHERE migration=?1"
                      " AND to_state='mirrored' AND from_state='syncing'), 0)"},
-        {"cutover_failed", "SELECT wall_ns FROM transitions WHERE migration=?1 AND (to_state="
+        {"cutover_failed", "SELECT wall_ns, mono_ns, boot_id FROM transitions"
+                           " WHERE migration=?1 AND (to_state="
                            "'reverting' OR (to_state='failed' AND from_state NOT IN " SYNC_STATES
                            ")) AND id > coalesce((SELECT max(id) FROM transitions WHERE"
                            " migration=?1 AND to_state='stopping'), 0) ORDER BY id DESC LIMIT 1"},

@@ -87,8 +87,8 @@ int journal_list_recent(struct journal *journal, const char *migration, json_t *
 
 /* {pass: {wall_ns, mono_ns, boot_id, seconds} of the last committed one, syncs: {n} since the last
  * rehearsal began, failures: {n, wall_ns, mono_ns, boot_id} of syncs in a row and the last of them,
- * cutover_failed: {wall_ns}: the last try of the cutover came back or failed, window: {wall_ns,
- * mono_ns, boot_id} when that state began}; what never happened is missing.  New reference. */
+ * cutover_failed: {wall_ns, mono_ns, boot_id}: the last try of the cutover came back or failed,
+ * window: {…} when that state began}; what never happened is missing.  New reference. */
 int journal_get_past(struct journal *journal, const char *migration, json_t **ret_past,
                      struct error **err);
 

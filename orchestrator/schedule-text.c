@@ -247,11 +247,10 @@ static void put_sync(struct text *text, const struct schedule_table *t, size_t i
         put(text, ")");
         break;
     case BECAUSE_RETRY_AT:
-        put(text, "the sync failed %u times in a row: next try at %s", why->used,
-            when_text(why, a));
+        put(text, "the sync failed (%u in a row): next try at %s", why->used, when_text(why, a));
         break;
     case BECAUSE_RETRY:
-        put(text, "the sync failed %u times in a row: tries again", why->used);
+        put(text, "the sync failed (%u in a row): tries again", why->used);
         break;
     case BECAUSE_SYNC_FAILED:
         put(text, "the sync failed, and it syncs by hand: slipway sync %s", vm->name);

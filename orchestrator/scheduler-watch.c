@@ -114,13 +114,23 @@ static void vm_state(const struct look *look, struct schedule_vm *vm)
     vm->instant = look->instant;
 }
 
+/* It happened, and nobody has asked for something else since.  By the monotonic clock where that can
+ * be told: a clock that is set back must not repeat a cutover. */
+static bool is_final(const json_t *what, const json_t *facts)
+{
+    const json_t *asked = json_object_get(facts, "asked_anew");
+    const char *boot = field_string(what, "boot_id", "");
+    const char *field = strcmp(field_string(asked, "boot_id", "-"), boot) == 0 ? "mono_ns"
+                                                                               : "wall_ns";
+
+    return what && !(asked && field_integer(asked, field, 0) > field_integer(what, field, 0));
+}
+
 static void vm_past(const struct watch *w, const struct look *look, const struct stamp *now,
                     struct schedule_vm *vm)
 {
     const json_t *pass = json_object_get(w->past, "pass");
     const json_t *failures = json_object_get(w->past, "failures");
-    const json_t *failed = json_object_get(w->past, "cutover_failed");
-    const json_t *gave_up = json_object_get(look->facts, "gave_up");
     const json_t *window = json_object_get(w->past, "window");
     int64_t seconds = field_integer(look->params, "commit_window_s", 0);
 
@@ -135,11 +145,8 @@ static void vm_past(const struct watch *w, const struct look *look, const struct
     vm->failures = (unsigned)field_integer(failures, "n", 0);
     if (vm->failures > 0)
         vm->failed_at = row_mono(failures, now);
-    /* A time that was given after the failure is a new wish. */
-    vm->cutover_failed = failed && (w->wish.cutover != CUTOVER_AT ||
-                                    w->wish.cutover_at < field_integer(failed, "wall_ns", 0));
-    vm->gave_up = json_is_integer(gave_up) && (w->wish.cutover != CUTOVER_AT ||
-                                               w->wish.cutover_at < json_integer_value(gave_up));
+    vm->cutover_failed = is_final(json_object_get(w->past, "cutover_failed"), look->facts);
+    vm->gave_up = is_final(json_object_get(look->facts, "gave_up"), look->facts);
     vm->deadline = CALENDAR_NEVER;
     if (window && seconds > 0)
         vm->deadline = row_mono(window, now) + seconds * SCHEDULE_S;

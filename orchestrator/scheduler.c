@@ -50,7 +50,7 @@ static int deeds_take(struct scheduler *s, struct deed **ret_deeds, int64_t *ret
     return n;
 }
 
-/* Remembers, durably, that the budget never fitted; its wall time. */
+/* Remembers, durably, that the budget never fitted. */
 static int note_give_up(struct daemon *d, const char *name, struct error **err)
 {
     struct stamp now;
@@ -66,7 +66,9 @@ static int note_give_up(struct daemon *d, const char *name, struct error **err)
     job->active = true;
     pthread_mutex_unlock(&d->lock);
     stamp_now(&now);
-    r = job_set_fact(d, job, "gave_up", json_integer(now.wall_ns), err);
+    r = job_set_fact(d, job, "gave_up",
+                     json_pack("{s:I, s:I, s:s}", "wall_ns", (json_int_t)now.wall_ns, "mono_ns",
+                               (json_int_t)now.mono_ns, "boot_id", now.boot_id), err);
     pthread_mutex_lock(&d->lock);
     job->active = false;
     pthread_cond_broadcast(&d->changed);

@@ -22,6 +22,8 @@
  *   detached    the engine has let go of the targets
  *   hook        {event, attempt} of the hooks that have begun and not ended
  *   morph       what slipway-morph reported
+ *   gave_up     stamp of when the budget of its cutover was found never to fit
+ *   asked_anew  stamp of when somebody last changed when or how it is cut over
  *   guard       how the source was before it was guarded against being started by accident
  *   committed   the time to go back is over
  *   retired     the source's VM was renamed or deleted

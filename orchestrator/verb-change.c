@@ -49,6 +49,25 @@ static int claim_for_change(struct daemon *d, const char *name, struct job **ret
     return 0;
 }
 
+/* Who changes when or how it is cut over wants it tried again, also when that has failed. */
+static int ask_anew(struct daemon *d, struct job *job, const json_t *changes, struct error **err)
+{
+    static const char *const wishes[] = {"cutover", "windows", "downtime_budget_s", "over_budget",
+                                         "instant"};
+    struct stamp now;
+
+    for (size_t i = 0; i < ARRAY_SIZE(wishes); i++) {
+        if (!json_object_get(changes, wishes[i]))
+            continue;
+        stamp_now(&now);
+        return job_set_fact(d, job, "asked_anew",
+                            json_pack("{s:I, s:I, s:s}", "wall_ns", (json_int_t)now.wall_ns,
+                                      "mono_ns", (json_int_t)now.mono_ns, "boot_id", now.boot_id),
+                            err);
+    }
+    return 0;
+}
+
 int verb_change(struct daemon *d, const char *name, const json_t *changes, json_t **ret_job,
                 struct error **err)
 {
@@ -65,6 +84,8 @@ int verb_change(struct daemon *d, const char *name, const json_t *changes, json_
         r = params_check_vm(params, job->description, err);
     if (r == 0)
         r = job_set_params(d, job, params, err);
+    if (r == 0)
+        r = ask_anew(d, job, changes, err);
     pthread_mutex_lock(&d->lock);
     job->active = false;
     if (r == 0)

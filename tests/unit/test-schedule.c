@@ -167,7 +167,7 @@ static void failed_syncs_are_tried_again_later_and_later(void **state)
     w->vms[0].failed_at = MONO;
     rhythm(&w->vms[0], "adaptive");
     decide(w);
-    says(w, 0, SCHEDULE_NOTHING, "failed 1 times in a row: next try at Sat 2026-11-21 21:01");
+    says(w, 0, SCHEDULE_NOTHING, "the sync failed (1 in a row): next try at Sat 2026-11-21 21:01");
     w->vms[0].failures = 3;
     decide(w);
     assert_int_equal(w->out[0].again_ns, 4 * MINUTE);
