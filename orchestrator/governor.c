@@ -270,6 +270,7 @@ void governor_grant_locked(struct daemon *d)
     struct job **jobs;
     size_t count = 0, i = 0;
     int64_t wall_ns = wall_now();
+    bool granted = false;
 
     entries.list[0].key = str_dup("");
     entries.list[0].amount.syncs = d->options->max_syncs;
@@ -285,12 +286,13 @@ void governor_grant_locked(struct daemon *d)
         }
     slots_grant(scopes, entries.count, requests, count);
     for (i = 0; i < count; i++) {
+        granted |= requests[i].granted;
         if (requests[i].granted)
             jobs[i]->turn = TURN_TAKEN;
         else if (tell_why_queued(jobs[i], &requests[i], &entries, scopes))
             job_tell_locked(d, jobs[i]);
     }
-    if (count)
+    if (granted) /* a thousand may wait: they are not woken for nothing */
         pthread_cond_broadcast(&d->changed);
     free(requests);
     free(jobs);
@@ -409,16 +411,17 @@ static bool worth_telling(uint64_t told, uint64_t want)
     return want < told || (double)want > (double)told * MORE_WORTH_TELLING;
 }
 
-static void take_share(struct govern_flow *f, double bytes_s, double iops)
+/* True when the engine has to be told. */
+static bool take_share(struct govern_flow *f, double bytes_s, double iops)
 {
     struct govern_amount want = {.bytes_s = amount_of(bytes_s), .iops = amount_of(iops)};
 
     if (f->held_back > 0 && (!want.bytes_s || (double)want.bytes_s > f->held_back))
         want.bytes_s = amount_of(f->held_back);
-    if (worth_telling(f->told.bytes_s, want.bytes_s) || worth_telling(f->told.iops, want.iops))
-        f->want = want;
-    else
-        f->want = f->told;
+    if (!worth_telling(f->told.bytes_s, want.bytes_s) && !worth_telling(f->told.iops, want.iops))
+        want = f->told;
+    f->want = want;
+    return want.bytes_s != f->told.bytes_s || want.iops != f->told.iops;
 }
 
 static size_t list_flows(struct governor *g, struct govern_flow ***ret)
@@ -440,6 +443,7 @@ void governor_divide_locked(struct daemon *d)
     struct govern_flow **flows;
     struct share_flow *shares;
     double *bytes_s;
+    bool news = false;
     size_t count = list_flows(g, &flows);
     int64_t wall_ns = wall_now();
 
@@ -459,10 +463,10 @@ void governor_divide_locked(struct daemon *d)
         bytes_s[i] = shares[i].rate;
     divide_kind(&entries, flows, shares, count, true);
     for (size_t i = 0; i < count; i++) {
-        take_share(flows[i], bytes_s[i], shares[i].rate);
+        news |= take_share(flows[i], bytes_s[i], shares[i].rate);
         tell_why_limited(flows[i], &entries, &shares[i]);
     }
-    if (count)
+    if (news)
         pthread_cond_broadcast(&d->changed);
     free(bytes_s);
     free(shares);

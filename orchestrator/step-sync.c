@@ -17,6 +17,7 @@
 #include "orchestrator/fields.h"
 #include "orchestrator/metrics.h"
 #include "orchestrator/governor.h"
+#include "orchestrator/source-room.h"
 #include "orchestrator/steps.h"
 
 #define ENGINE_TRIES 3
@@ -57,9 +58,8 @@ static bool pass_has_snapshot(const json_t *pass)
     return field_string(pass, "snapshot", NULL) != NULL;
 }
 
-/* Tells the source how the pass ended, then the journal.  done: that was the work of this state. */
-static int pass_end(struct run *run, int64_t id, struct source_snapshot *snapshot, bool committed,
-                    bool done, struct error **err)
+int pass_end(struct run *run, int64_t id, struct source_snapshot *snapshot, bool committed,
+             bool done, struct error **err)
 {
     int r = run_open_source(run, err);
 
@@ -193,17 +193,34 @@ static void count_pass(struct run *run, const char *kind, const json_t *result, 
     metrics_count_pass(run->daemon->metrics, kind, (double)took_ns / (double)NS_PER_S, bytes);
 }
 
+/* At the speed that the governor allows, and as long as there is room on the source. */
+static int copy_governed(struct run *run, const struct source_snapshot *snapshot,
+                         json_t **ret_result, struct error **err)
+{
+    _cleanup_json_ json_t *args = sync_args(run, snapshot);
+    _cleanup_error_ struct error *failure = NULL;
+    int r = governor_begin_flow(run, job_states[run->job->state].flags & STATE_CUTOVER, &failure);
+
+    run->serving = snapshot->private;
+    run->source_full = false;
+    if (r == 0)
+        r = sync_call(run, args, ret_result, &failure);
+    run->serving = NULL;
+    governor_end_flow(run);
+    /* Then there is another sentence for it. */
+    return r == 0 || run->source_full ? r : error_move(err, &failure);
+}
+
 static int pass_copy(struct run *run, const char *kind, int64_t id,
                      struct source_snapshot *snapshot, struct error **err)
 {
-    _cleanup_json_ json_t *args = sync_args(run, snapshot), *result = NULL;
+    _cleanup_json_ json_t *result = NULL;
     uint64_t start = clock_now_ns();
     int64_t generation;
-    int r = governor_begin_flow(run, job_states[run->job->state].flags & STATE_CUTOVER, err);
+    int r = copy_governed(run, snapshot, &result, err);
 
-    if (r == 0)
-        r = sync_call(run, args, &result, err);
-    governor_end_flow(run);
+    if (r == -ENOSPC && run->source_full)
+        return source_room_give_up(run, id, snapshot, err);
     if (r == 0) {
         generation = field_integer(result, "generation", 0);
         r = journal_commit_pass(run->daemon->journal, id, generation,

@@ -9,6 +9,7 @@
 #include "orchestrator/enginehost.h"
 #include "orchestrator/fields.h"
 #include "orchestrator/logkind.h"
+#include "orchestrator/source-room.h"
 
 #define PROGRESS_INTERVAL_NS ((int64_t)(500 * NS_PER_MS))
 
@@ -101,6 +102,8 @@ static int engine_event(const json_t *event, void *context)
 
     if (run_interrupted(run))
         return -ECANCELED;
+    if (source_room_look(run) < 0)
+        return -ENOSPC;
     if (strcmp(field_string(event, "event", ""), "progress") != 0 ||
         json_object_get(event, "disk"))
         return 0;

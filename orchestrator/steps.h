@@ -49,7 +49,10 @@ struct run {
     struct control *engine; /* NULL: not attached */
     struct govern_flow *flow; /* while an engine copies; governor.h */
     const char *paused_for;   /* why it pauses by itself; NULL: it does not; static or a fact */
-    bool source_full;         /* there is no room on the source for its snapshot */
+    const json_t *serving;    /* private of the snapshot that is copied; borrowed; NULL: none */
+    uint64_t room_looked_ns;  /* see source-room.h, like the next three */
+    uint64_t source_free;
+    bool source_low, source_full;
     char *stuck;              /* why the journal could not be written */
     struct node *node;      /* NULL: not open */
     struct morpher *morpher; /* NULL: none was started */
@@ -83,6 +86,11 @@ int pass_freeze(struct run *run, const char *kind, const char *since, int64_t *r
 
 /* [{name, uri, bitmap?}] as the engine wants it; new reference. */
 json_t *pass_sources(const struct source_snapshot *snapshot);
+
+/* Tells the source how a pass ended (frees the snapshot), then the journal.  done: that was the work
+ * of this state. */
+int pass_end(struct run *run, int64_t id, struct source_snapshot *snapshot, bool committed,
+             bool done, struct error **err);
 
 /* Gives a pass that was not committed up and removes what it left on the source. */
 int pass_discard(struct run *run, struct error **err);

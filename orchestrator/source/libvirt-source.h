@@ -86,6 +86,10 @@ int virt_forget(struct source *source, int64_t key, struct error **err);
 /* libvirt-describe.c */
 int virt_list(struct source *source, json_t **ret_vms, struct error **err);
 int virt_facts(struct source *source, json_t **ret_facts, struct error **err);
+
+/* libvirt-room.c */
+int virt_room(struct source *source, const json_t *private, uint64_t *ret_free, uint64_t *ret_size,
+              struct error **err);
 int virt_describe(struct source *source, const char *vm, json_t **ret_description,
                   struct error **err);
 int virt_describe_domain(virDomainPtr domain, json_t **ret_description, struct error **err);

@@ -140,4 +140,5 @@ const struct source_ops source_libvirt_ops = {
     .guard_set = virt_guard_set,
     .write_begin = virt_write_begin,
     .retire = virt_retire,
+    .room = virt_room,
 };

@@ -7,6 +7,7 @@
  *   FOLDER/VM/snap-N/DISK.img content of point in time N, while it is being served
  *   FOLDER/VM/checkpoint-N    changes are tracked since N
  *   FOLDER/VM/hang            the guest ignores shutdown
+ *   FOLDER/room               "FREE SIZE" of the storage in bytes
  *   FOLDER/VM/guarded         it cannot be started by accident
  *   FOLDER/VM/writing-N       its disks are open for writing
  *   FOLDER/facts.json         what the platform tells of itself
@@ -413,6 +414,19 @@ static int fake_retire(struct source *s, const json_t *description, bool remove,
     return rename(path, other) < 0 && errno != ENOENT ? error_set(err, EIO, "cannot rename") : 0;
 }
 
+static int fake_room(struct source *s, const json_t *private, uint64_t *ret_free,
+                     uint64_t *ret_size, struct error **err)
+{
+    _cleanup_free_ char *path = str_format("%s/room", s->folder), *text = NULL;
+    unsigned long long left, size;
+
+    if (fdio_read_file(path, 100, &text, NULL) < 0 || sscanf(text, "%llu %llu", &left, &size) != 2)
+        return error_set(err, EOPNOTSUPP, "nothing grows on this source");
+    *ret_free = left;
+    *ret_size = size;
+    return 0;
+}
+
 static const struct source_ops fake_ops = {
     .name = "test",
     .accepts = fake_accepts,
@@ -431,6 +445,7 @@ static const struct source_ops fake_ops = {
     .guard_set = fake_guard_set,
     .write_begin = fake_write_begin,
     .retire = fake_retire,
+    .room = fake_room,
 };
 
 const struct source_ops *source_ops_for(const char *uri, struct error **err)
