@@ -180,6 +180,18 @@ static int do_end(struct probe *p, struct error **err)
                                 strcmp(p->argv[3], "committed") == 0, err);
 }
 
+static int do_room(struct probe *p, struct error **err)
+{
+    json_t *private = json_load_file(p->argv[1], 0, NULL);
+    uint64_t left, size;
+    int r = p->ops->room(p->source, private, &left, &size, err);
+
+    json_decref(private);
+    if (r == 0)
+        print(json_pack("{s:I, s:I}", "free", (json_int_t)left, "size", (json_int_t)size));
+    return r;
+}
+
 static int do_cleanup(struct probe *p, struct error **err)
 {
     json_t *journal = journal_load(p->journal_path), *thing;
@@ -205,6 +217,7 @@ static const struct {
     {"list", 0, do_list},   {"describe", 1, do_describe}, {"power", 1, do_power},
     {"start", 1, do_start}, {"shutdown", 3, do_shutdown}, {"begin", 2, do_begin},
     {"end", 3, do_end},     {"cleanup", 0, do_cleanup},   {"facts", 0, do_facts},
+    {"room", 1, do_room},
 };
 
 static int dispatch(struct probe *p, struct error **err)

@@ -4,6 +4,8 @@
 """Points in time of a running VM are exact, deltas name all changes and little else, a dropped
 point in time loses no change, and raw disks beside qcow2 ones are said to need a full compare."""
 
+import os
+
 from case import check, require
 from sourcevm import Lab
 
@@ -17,6 +19,9 @@ first = vm.begin()
 frozen = {name: bytes(data) for name, data in vm.model.items()}
 check(all("bitmap" not in d and "why_full" not in d for d in first["disks"]),
       "without `since` there is neither a bitmap nor an excuse")
+room, disk = lab.probe("room", vm.state), os.statvfs(first["directory"])
+check(abs(room["free"] - disk.f_bavail * disk.f_frsize) < 1 << 30 and
+      room["free"] <= room["size"] <= disk.f_blocks * disk.f_frsize, f"the room to grow: {room}")
 vm.write("vda", 1 << 20, 65536, 3)  # after the point in time: must not be seen in it
 vm.pull(first, frozen)
 vm.end("committed")
