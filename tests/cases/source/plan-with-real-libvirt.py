@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # suite: quick
 # timeout: 120
-"""A plan against a real libvirt on both sides: the check tells what is true and touches nothing, and
-what it found to be ready can be applied."""
+"""A plan against a real libvirt on both sides: the check tells what is true and touches nothing,
+and what it found to be ready can be applied."""
 
 import json
 
