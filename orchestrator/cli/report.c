@@ -3,11 +3,10 @@
 
 #include <stdio.h>
 
+#include "base/cleanup.h"
 #include "base/align.h"
 #include "base/str.h"
-#include "orchestrator/cli/cli.h"
-#include "orchestrator/cli/client.h"
-#include "orchestrator/cli/common.h"
+#include "orchestrator/cli/text.h"
 #include "orchestrator/fields.h"
 
 static void print_pass(const json_t *pass)
@@ -26,20 +25,19 @@ static void print_pass(const json_t *pass)
         printf("           compared in full: %s\n", field_string(pass, "why_full", ""));
 }
 
+const struct report_part report_parts[REPORT_PARTS] = {
+    {"shutdown_s", "shutdown"}, {"last_delta_s", "last delta"},
+    {"instant_flip_s", "instant flip"}, {"morph_s", "morph"}, {"flip_s", "flip"},
+    {"define_s", "define"}, {"boot_s", "boot"}};
+
 static void print_downtime(const json_t *downtime)
 {
-    static const struct {
-        const char *field, *label;
-    } parts[] = {{"shutdown_s", "shutdown"}, {"last_delta_s", "last delta"},
-                 {"instant_flip_s", "instant flip"}, {"morph_s", "morph"}, {"flip_s", "flip"},
-                 {"define_s", "define"}, {"boot_s", "boot"}};
-
     printf("downtime%s\n", field_bool(downtime, "complete", false) ? "" : " (not complete)");
-    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-        const json_t *seconds = json_object_get(downtime, parts[i].field);
+    for (size_t i = 0; i < REPORT_PARTS; i++) {
+        const json_t *seconds = json_object_get(downtime, report_parts[i].field);
 
         if (json_is_number(seconds))
-            printf("  %-12s %8.2f s\n", parts[i].label, json_number_value(seconds));
+            printf("  %-12s %8.2f s\n", report_parts[i].label, json_number_value(seconds));
     }
     printf("  %-12s %8.2f s\n", "total", json_number_value(json_object_get(downtime, "total_s")));
 }
@@ -51,24 +49,39 @@ static const char *short_hash(const json_t *change, const char *key, char text[1
     return text;
 }
 
+/* What the guest or its host have written. */
+static char *safe(const json_t *object, const char *key, const char *otherwise)
+{
+    return text_safe(field_string(object, key, otherwise), text_is_utf8());
+}
+
+static void print_change(const json_t *change)
+{
+    _cleanup_free_ char *path = safe(change, "path", "");
+    char before[12], after[12];
+
+    printf("  %-9s %-8s → %-8s %s\n", field_string(change, "kind", ""),
+           short_hash(change, "before", before), short_hash(change, "after", after), path);
+}
+
 static void print_morph(const json_t *morph)
 {
     json_t *changes = json_object_get(morph, "changes"), *notes, *item;
-    char before[12], after[12];
     size_t i;
+    _cleanup_free_ char *os = safe(json_object_get(morph, "os"), "pretty", "the guest");
 
-    printf("morph of %s: %zu change%s%s\n",
-           field_string(json_object_get(morph, "os"), "pretty", "the guest"),
+    printf("morph of %s: %zu change%s%s\n", os,
            json_array_size(changes), json_array_size(changes) == 1 ? "" : "s",
            field_bool(morph, "rehearsed", false) ? ", as rehearsed" : "");
     json_array_foreach(changes, i, item)
-        printf("  %-9s %-8s → %-8s %s\n", field_string(item, "kind", ""),
-               short_hash(item, "before", before), short_hash(item, "after", after),
-               field_string(item, "path", ""));
+        print_change(item);
     notes = json_object_get(morph, "notes");
-    json_array_foreach(notes, i, item)
+    json_array_foreach(notes, i, item) {
+        _cleanup_free_ char *text = safe(item, "text", "");
+
         if (field_bool(item, "warning", false))
-            printf("  warning   %s\n", field_string(item, "text", ""));
+            printf("  warning   %s\n", text);
+    }
 }
 
 void report_print(const json_t *report)
@@ -77,9 +90,10 @@ void report_print(const json_t *report)
     json_t *pass;
     size_t i;
 
+    _cleanup_free_ char *vm = safe(report, "vm", "");
+
     printf("%s: %s/%s is %s\n", field_string(report, "name", ""),
-           field_string(report, "source", ""), field_string(report, "vm", ""),
-           field_string(report, "state", ""));
+           field_string(report, "source", ""), vm, field_string(report, "state", ""));
     if (json_array_size(passes) > 0)
         printf("  %-8s %4s %11s %11s %11s %10s %11s\n", "pass", "gen", "copied", "zero", "changed",
                "time", "rate");
@@ -91,27 +105,3 @@ void report_print(const json_t *report)
     if (json_is_object(downtime))
         print_downtime(downtime);
 }
-
-static int run_report(int argc, char **argv)
-{
-    _cleanup_json_ json_t *report = NULL;
-    _cleanup_free_ char *path = NULL;
-    struct cli_common common;
-    struct error *err = NULL;
-    int r = common_parse(&common, &verb_report, argc, argv, NULL, NULL);
-
-    if (r >= 0)
-        return r;
-    path = client_path("migrations", argv[optind], "report");
-    r = client_call(common.socket, "GET", path, NULL, &report, &err);
-    if (r < 0)
-        return common_fail(&common, err);
-    if (common.json)
-        common_print(report);
-    else
-        report_print(report);
-    return EXIT_CODE_OK;
-}
-
-const struct cli_verb verb_report = {
-    "report", "NAME", 1, 1, "bytes, rates, downtime", run_report, NULL, 0, "@migration"};

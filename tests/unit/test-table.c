@@ -130,8 +130,8 @@ static void what_needs_attention_comes_first(void **state)
                                 "the disk is \033[31mfull"));
     tell(&m, "m0800", json_pack("{s:s, s:{s:s, s:I, s:I, s:I, s:f}}", "state", "syncing",
                                 "progress", "phase", "copy", "done_bytes", (json_int_t)1 << 30,
-                                "total_bytes", (json_int_t)4 << 30, "rate_bytes_s", (json_int_t)300 << 20, "eta_s",
-                                70.0));
+                                "total_bytes", (json_int_t)4 << 30, "rate_bytes_s",
+                                (json_int_t)300 << 20, "eta_s", 70.0));
     tell(&m, "m0700", json_pack("{s:s}", "state", "done"));
     tell(&m, "m0000", json_pack("{s:i, s:I, s:{s:b, s:{s:f}}}", "generation", 12, "synced_ns",
                                 (json_int_t)(1000 - 200) * (json_int_t)NS_PER_S, "forecast",

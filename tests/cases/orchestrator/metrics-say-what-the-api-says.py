@@ -100,7 +100,8 @@ def refuses(text):
 GOOD = '# HELP a_total x\n# TYPE a_total counter\na_total{b="c\\"\\\\\\n"} 1\n'
 check(not refuses(GOOD), "the parser takes what is right")
 for bad in (GOOD[:-1], GOOD.replace("counter", "thing"), GOOD + 'a_total{b="c\\"\\\\\\n"} 2\n',
-            GOOD.replace('\\"', '"'), GOOD.replace(" 1", " x"), GOOD.replace("a_total{", "b_total{"),
+            GOOD.replace("\\\"", "\""), GOOD.replace(" 1", " x"),
+            GOOD.replace("a_total{", "b_total{"),
             GOOD.replace("# TYPE a_total counter\n", ""), GOOD.replace(" 1", " -1"),
             GOOD.replace('"}', '",}')):
     check(refuses(bad), f"the parser refuses {bad!r}")
