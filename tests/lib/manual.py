@@ -57,13 +57,12 @@ def page_options(page):
     options, verbs = {}, []
     for line in section(page, "OPTIONS").splitlines():
         heading = re.fullmatch(r"Of (.*):", line)
-        defined = re.match(r"\*\*(--[a-z][a-z0-9-]*)\*\*", line)
+        defined = re.findall(r"\*\*(--[a-z][a-z0-9-]*)\*\*", line) if line[:4] == "**--" else ()
         if heading:
             verbs = [""] if heading[1].startswith("every verb") \
                 else re.findall(r"\*\*([^*]+)\*\*", heading[1])
-        elif defined:
-            for verb in verbs or [""]:
-                options.setdefault(verb, set()).add(defined[1])
+        for verb in verbs or [""]:
+            options.setdefault(verb, set()).update(defined)
     return options
 
 
