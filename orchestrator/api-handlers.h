@@ -25,5 +25,9 @@ json_t *migrations_json_locked(const struct daemon *d);
 /* api-schedule.c */
 handler_fn get_explain, get_schedule, post_plans_simulate;
 
+/* api-group.c */
+handler_fn get_groups, post_group_cutover, post_group_sync, post_group_commit;
+handler_fn post_group_rollback;
+
 /* api-plan.c */
 handler_fn get_plans, post_plans, post_plans_check, get_plan, delete_plan;

@@ -228,6 +228,11 @@ static const struct route {
     {"POST", "/v1/plans/simulate", 200, BODY_WANTED, post_plans_simulate},
     {"GET", "/v1/plans/{name}", 200, BODY_NONE, get_plan},
     {"DELETE", "/v1/plans/{name}", 204, BODY_NONE, delete_plan},
+    {"GET", "/v1/groups", 200, BODY_NONE, get_groups},
+    {"POST", "/v1/groups/{name}/sync", 202, BODY_NONE, post_group_sync},
+    {"POST", "/v1/groups/{name}/cutover", 202, BODY_ALLOWED, post_group_cutover},
+    {"POST", "/v1/groups/{name}/commit", 202, BODY_NONE, post_group_commit},
+    {"POST", "/v1/groups/{name}/rollback", 202, BODY_ALLOWED, post_group_rollback},
     {"GET", "/v1/events", 200, BODY_NONE, get_events},
 };
 

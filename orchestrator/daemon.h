@@ -25,6 +25,7 @@
 
 struct governor;
 struct rehearsal;
+struct group;
 struct scheduler;
 
 struct progress_state {
@@ -69,6 +70,7 @@ struct job {
     double downtime_s;  /* of the last cutover, as the journal said ... */
     int downtime_seen;  /* ... when the job was in this state + 1; 0: never asked */
     json_t *shown; /* what the listeners were told of it; NULL: nothing yet */
+    int group_point; /* enum group_point: where it waits for its group */
     struct rehearsal *rehearsal; /* the last one; NULL: none since slipwayd began to know */
 };
 
@@ -81,6 +83,7 @@ struct daemon {
     pthread_mutex_t lock;   /* guards what follows; taken before events->lock */
     pthread_cond_t changed; /* threads, turns, shares, stopping, cancel */
     struct job *jobs;
+    struct group *groups; /* those that are at work as one; group.h */
     unsigned threads; /* job threads alive */
     uint64_t tickets;
     struct governor *governor;
@@ -176,6 +179,12 @@ int verb_run(struct daemon *d, const char *name, enum job_verb verb, const json_
  * cutover was told is not changed behind it; what concerns its end is. */
 int verb_change(struct daemon *d, const char *name, const json_t *changes, json_t **ret_job,
                 struct error **err);
+/* The two halves of verb_run(), for whoever begins several as one.  Claims a job at rest; 1: it runs
+ * and was asked to cancel instead. */
+int verb_claim_locked(struct daemon *d, const char *name, enum job_verb verb, struct job **ret_job,
+                      struct error **err);
+int verb_begin(struct daemon *d, struct job *claimed, enum job_verb verb, const json_t *body,
+               json_t **ret_job, struct error **err);
 int verb_remove(struct daemon *d, const char *name, struct error **err);
 
 /* sources.c */

@@ -72,6 +72,9 @@ static const char *const schema[] = {
 
     "CREATE TABLE plans(name TEXT PRIMARY KEY, source TEXT NOT NULL, file TEXT NOT NULL,"
     " text TEXT NOT NULL, applied_ns INTEGER NOT NULL);",
+
+    "CREATE TABLE groups(name TEXT PRIMARY KEY, phase TEXT NOT NULL, members_json TEXT NOT NULL,"
+    " reason TEXT);",
 };
 
 void stamp_now(struct stamp *stamp)

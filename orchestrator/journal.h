@@ -118,6 +118,12 @@ int journal_remove_leftover(struct journal *journal, int64_t id, struct error **
 int journal_list_leftovers(struct journal *journal, const char *migration, int64_t pass,
                            json_t **ret_rows, struct error **err);
 
+/* Cutovers of groups: {name, phase, members, reason}. */
+int journal_put_group(struct journal *journal, const char *name, const char *phase,
+                      const json_t *members, const char *reason, struct error **err);
+int journal_remove_group(struct journal *journal, const char *name, struct error **err);
+int journal_list_groups(struct journal *journal, json_t **ret_rows, struct error **err);
+
 /* Limits of the governor: {body: govern-limit.h}. */
 int journal_list_limits(struct journal *journal, json_t **ret_rows, struct error **err);
 int journal_put_limit(struct journal *journal, const char *scope, const char *name,

@@ -15,6 +15,7 @@
 #include "orchestrator/daemon.h"
 #include "orchestrator/guard.h"
 #include "orchestrator/governor.h"
+#include "orchestrator/group.h"
 #include "orchestrator/httpd.h"
 #include "orchestrator/logkind.h"
 #include "orchestrator/pause.h"
@@ -129,6 +130,8 @@ static int daemon_start(struct daemon *d, struct httpd **ret_httpd, struct error
     if (r == 0)
         r = node_events_start(err);
     if (r == 0)
+        r = groups_load(d, err);
+    if (r == 0)
         r = rehearsals_resume(d, err);
     if (r == 0)
         r = pause_watch_start(d, err);
@@ -204,6 +207,7 @@ static void daemon_stop(struct daemon *d, struct httpd *httpd)
         _exit(EXIT_CODE_OK);
     scheduler_free(d);
     governor_close(d);
+    groups_free(d);
     jobs_free(d);
     d->events = events_free(d->events);
     d->metrics = metrics_free(d->metrics);

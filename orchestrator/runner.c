@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "orchestrator/daemon.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/group.h"
 #include "orchestrator/hooks.h"
 #include "orchestrator/logkind.h"
 #include "orchestrator/pause.h"
@@ -21,7 +22,8 @@
 static bool wants(struct run *run, bool *ret_cancel)
 {
     LOCK_FOR_SCOPE(&run->daemon->lock);
-    *ret_cancel = run->job->cancel;
+    *ret_cancel = run->job->cancel && job_may_follow(run->job->state, JOB_CANCELLING) &&
+                  !group_decided_locked(run->daemon, run->job);
     return run->daemon->stopping;
 }
 
@@ -36,9 +38,12 @@ bool run_interrupted(void *context)
 }
 
 /* Where a failure in this state leads. */
-static enum job_state after_failure(const struct job *job)
+static enum job_state after_failure(struct daemon *d, const struct job *job)
 {
     bool may_revert = job->state != JOB_FLIPPING || job_flip_known(job) == FLIP_NOT_DONE;
+
+    LOCK_FOR_SCOPE(&d->lock);
+    may_revert = may_revert && !group_decided_locked(d, job);
 
     if (job_may_follow(job->state, JOB_REVERTING) && may_revert &&
         strcmp(field_string(job->params, "on_failure", ""), "restart") == 0)
@@ -84,11 +89,11 @@ static bool choose_next(struct run *run, int r, enum job_state *ret_next, bool *
     bool cancel, stop = wants(run, &cancel);
 
     *ret_failed = false;
-    if (r == 0 && !(cancel && job_may_follow(job->state, JOB_CANCELLING))) {
+    if (r == 0 && !cancel) {
         *ret_next = next_state(job);
         return true;
     }
-    if (cancel && job_may_follow(job->state, JOB_CANCELLING)) {
+    if (cancel) {
         *ret_next = JOB_CANCELLING;
         return true;
     }
@@ -99,7 +104,7 @@ static bool choose_next(struct run *run, int r, enum job_state *ret_next, bool *
     }
     if (stop)
         return false;
-    *ret_next = after_failure(job);
+    *ret_next = after_failure(run->daemon, job);
     *ret_failed = true;
     return true;
 }
@@ -137,7 +142,7 @@ static bool run_step(struct run *run)
     _cleanup_error_ struct error *err = NULL, *journal_err = NULL;
     struct job *job = run->job;
     enum job_state from = job->state, next;
-    bool failed;
+    bool failed, cancel;
     int r;
 
     if (!(job_states[job->state].flags & STATE_ACTIVE))
@@ -146,6 +151,8 @@ static bool run_step(struct run *run)
     r = steps[job->state](run, &err);
     if (r < 0 && !err)
         error_set_errno(&err, -r, "%s failed", job_state_name(job->state));
+    wants(run, &cancel);
+    r = group_after_step(run, r, cancel, &err);
     if (r < 0)
         run_disconnect(run);
     if (!choose_next(run, r, &next, &failed))
@@ -171,6 +178,7 @@ static void *run_thread(void *context)
 {
     struct run *run = context;
     struct daemon *d = run->daemon;
+    _cleanup_free_ char *name = str_dup(run->job->name);
 
     while (run_step(run))
         ;
@@ -183,12 +191,17 @@ static void *run_thread(void *context)
     if (run->stuck)
         pause_stuck_locked(run->job, run->stuck);
     job_tell_locked(d, run->job);
-    d->threads--;
     pthread_cond_broadcast(&d->changed);
     pthread_mutex_unlock(&d->lock);
+    /* From here on the job may be removed. */
+    group_settle(d, name);
     free(run->complaint);
     free(run->stuck);
     free(run);
+    pthread_mutex_lock(&d->lock);
+    d->threads--;
+    pthread_cond_broadcast(&d->changed);
+    pthread_mutex_unlock(&d->lock);
     return NULL;
 }
 
@@ -260,6 +273,7 @@ bool runner_stop(struct daemon *d, uint64_t timeout_ns)
 
 bool job_interrupted_locked(const struct daemon *d, const struct job *job)
 {
-    return d->stopping || pause_wanted_locked(job) ||
-           (job->cancel && job_may_follow(job->state, JOB_CANCELLING));
+    return d->stopping || pause_wanted_locked(job) || group_interrupts_locked(d, job) ||
+           (job->cancel && job_may_follow(job->state, JOB_CANCELLING) &&
+            !group_decided_locked(d, job));
 }

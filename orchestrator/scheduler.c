@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "orchestrator/fields.h"
 #include "orchestrator/logkind.h"
+#include "orchestrator/group.h"
 #include "orchestrator/rehearsal.h"
 
 #define LOOK_MOST_NS (30 * NS_PER_S)  /* between two looks: the wall clock may have been set */
@@ -106,9 +107,9 @@ static int deed_do(struct daemon *d, const struct deed *deed, struct error **err
     case SCHEDULE_SYNC:
         return run_verb(d, deed->name, "sync", NULL, err);
     case SCHEDULE_CUTOVER:
-        return run_verb(d, deed->name, "cutover", NULL, err);
+        return group_cutover_of(d, deed->name, NULL, err);
     case SCHEDULE_INSTANT:
-        return run_verb(d, deed->name, "cutover", instant, err);
+        return group_cutover_of(d, deed->name, instant, err);
     case SCHEDULE_REHEARSE:
         return rehearse(d, deed, err);
     case SCHEDULE_COMMIT:

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "orchestrator/enginehost.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/group.h"
 #include "orchestrator/hooks.h"
 #include "orchestrator/rehearsal.h"
 #include "orchestrator/steps.h"
@@ -75,7 +76,7 @@ int step_stop(struct run *run, struct error **err)
     if (r < 0)
         return error_prefix(err, "the source did not stop");
     source_guard(run);
-    return 0;
+    return group_wait(run, GROUP_STOPPED, err);
 }
 
 int check_source_off(struct run *run, struct error **err)
@@ -103,7 +104,7 @@ static int seal(struct run *run, struct error **err)
     r = morph_draft_call(run, "draft-seal", &failure);
     if (r != -ENOENT)
         return r < 0 ? error_move(err, &failure) : 0;
-    r = step_morph(run, err);
+    r = morph_now(run, err);
     return r == 0 ? morph_draft_call(run, "draft-seal", err) : r;
 }
 

@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "orchestrator/enginehost.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/group.h"
 #include "orchestrator/params.h"
 #include "orchestrator/steps.h"
 
@@ -320,7 +321,7 @@ static int morph_verdict(const struct morpher *m, int status, json_t **ret_resul
                      status, *reason ? reason : "it gave no reason", log);
 }
 
-int step_morph(struct run *run, struct error **err)
+int morph_now(struct run *run, struct error **err)
 {
     _cleanup_json_ json_t *result = NULL;
     int status = 0, r;
@@ -351,6 +352,13 @@ int step_morph(struct run *run, struct error **err)
     if (r < 0)
         draft_drop(run, NULL);
     return r;
+}
+
+int step_morph(struct run *run, struct error **err)
+{
+    int r = morph_now(run, err);
+
+    return r < 0 ? r : group_wait(run, GROUP_READY, err);
 }
 
 int morph_rehearse(struct run *run, const char *draft, const char *record, json_t **ret_result,

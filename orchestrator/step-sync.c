@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/group.h"
 #include "orchestrator/metrics.h"
 #include "orchestrator/governor.h"
 #include "orchestrator/source-room.h"
@@ -114,6 +115,78 @@ static int pass_finish_committed(struct run *run, const json_t *pass, int64_t ge
     return r < 0 ? r : pass_end(run, id, snapshot_of_pass(pass), true, true, err);
 }
 
+/* Lets a source's VM go on that was held for its group, also by a slipwayd that was killed. */
+static int release(struct run *run, int64_t pass, struct error **err)
+{
+    _cleanup_json_ json_t *rows = NULL;
+    json_t *row;
+    size_t i;
+    int r = journal_list_leftovers(run->daemon->journal, run->job->name, pass, &rows, err);
+
+    json_array_foreach(rows, i, row) {
+        json_t *thing = json_object_get(row, "thing");
+
+        if (r < 0 || strcmp(field_string(thing, "kind", ""), "hold") != 0)
+            continue;
+        r = run->ops->cleanup(run->source, thing, err);
+        if (r == 0)
+            r = journal_remove_leftover(run->daemon->journal, field_integer(row, "id", 0), err);
+    }
+    return r;
+}
+
+/* All VMs of the group stand still while each of them is frozen: one instant of all. */
+static int freeze_held(struct run *run, const char *since, struct source_snapshot **ret_snapshot,
+                       struct error **err)
+{
+    int r = run->ops->hold(run->source, run->job->vm, err);
+
+    if (r == 0)
+        r = group_wait(run, GROUP_HELD, err);
+    if (r == 0)
+        r = run->ops->snapshot_begin(run->source, run->job->vm, since, NULL, ret_snapshot, err);
+    if (r < 0)
+        return r;
+    r = group_wait(run, GROUP_FROZEN, err);
+    if (r < 0) {
+        run->ops->snapshot_end(run->source, run->job->vm, *ret_snapshot, false, NULL);
+        *ret_snapshot = NULL;
+    }
+    return r;
+}
+
+static int freeze_with_group(struct run *run, const char *since, int64_t pass,
+                             struct source_snapshot **ret_snapshot, struct error **err)
+{
+    _cleanup_error_ struct error *released = NULL;
+    int r;
+
+    if (!run->ops->hold)
+        return error_set(err, EOPNOTSUPP, "source %s cannot pause its VMs, so they cannot be "
+                         "frozen at one instant: sync them one by one", run->job->source);
+    r = group_wait(run, GROUP_HERE, err);
+    if (r == 0)
+        r = freeze_held(run, since, ret_snapshot, err);
+    if (release(run, pass, &released) < 0 && r == 0) {
+        run->ops->snapshot_end(run->source, run->job->vm, *ret_snapshot, false, NULL);
+        *ret_snapshot = NULL;
+        return error_move(err, &released);
+    }
+    return r;
+}
+
+static int freeze(struct run *run, const char *since, const json_t *resume, int64_t pass,
+                  struct source_snapshot **ret_snapshot, struct error **err)
+{
+    int r = release(run, pass, err);
+
+    if (r < 0)
+        return r;
+    if (!resume && group_syncs(run))
+        return freeze_with_group(run, since, pass, ret_snapshot, err);
+    return run->ops->snapshot_begin(run->source, run->job->vm, since, resume, ret_snapshot, err);
+}
+
 /* Freezes the source (or takes the snapshot of the interrupted pass up again). */
 static int pass_snapshot(struct run *run, const json_t *pass, const char *since, int64_t id,
                          struct source_snapshot **ret_snapshot, struct error **err)
@@ -127,7 +200,7 @@ static int pass_snapshot(struct run *run, const json_t *pass, const char *since,
     if (pass && !resume)
         r = leftovers_clean(run, id, err); /* of a snapshot whose begin was interrupted */
     if (r == 0)
-        r = run->ops->snapshot_begin(run->source, run->job->vm, since, resume, ret_snapshot, err);
+        r = freeze(run, since, resume, id, ret_snapshot, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < (*ret_snapshot)->disk_count; i++)
@@ -322,8 +395,12 @@ out:
 
 int step_sync(struct run *run, struct error **err)
 {
-    int r = governor_wait_turn(run);
+    int r;
 
+    /* Members wait for each other: one that had no turn would keep those that have one. */
+    if (group_syncs(run))
+        return pass_run(run, "delta", err);
+    r = governor_wait_turn(run);
     if (r < 0)
         return error_set(err, -r, "interrupted while waiting for its turn");
     r = pass_run(run, "delta", err);

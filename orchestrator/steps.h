@@ -101,6 +101,9 @@ int leftovers_clean(struct run *run, int64_t pass, struct error **err);
 /* step-morph.c */
 step_fn step_morph;
 
+/* The morph alone, without waiting for the group. */
+int morph_now(struct run *run, struct error **err);
+
 /*
  * Starts slipway-morph so far that it waits for the draft, while the source still runs; waits for
  * that, a minute at most.  When it does not come up the morph will start it anew: only -ECANCELED

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "orchestrator/daemon.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/group.h"
 #include "orchestrator/params.h"
 #include "orchestrator/pause.h"
 #include "orchestrator/steps.h"
@@ -69,8 +70,8 @@ int verb_create(struct daemon *d, const json_t *body, json_t **ret_job, struct e
 }
 
 /* Claims a job at rest for `verb`.  1: a running job has been asked to cancel instead. */
-static int claim_locked(struct daemon *d, const char *name, enum job_verb verb,
-                        struct job **ret_job, struct error **err)
+int verb_claim_locked(struct daemon *d, const char *name, enum job_verb verb, struct job **ret_job,
+                      struct error **err)
 {
     struct job *job = job_find_locked(d, name);
     int r;
@@ -166,8 +167,8 @@ static int choose_failback(struct daemon *d, struct job *job, const json_t *body
     return job_set_fact(d, job, "send_back", json_boolean(wanted), err);
 }
 
-static int begin_verb(struct daemon *d, struct job *job, enum job_verb verb, const json_t *body,
-                      json_t **ret_job, struct error **err)
+int verb_begin(struct daemon *d, struct job *job, enum job_verb verb, const json_t *body,
+               json_t **ret_job, struct error **err)
 {
     enum job_state to;
     int r = next_of_verb(job, verb, &to, err);
@@ -195,6 +196,22 @@ static int begin_verb(struct daemon *d, struct job *job, enum job_verb verb, con
     return r;
 }
 
+/* A cutover that would begin with stopping the source; not one that only goes on. */
+static bool begins_alone(const struct job *job)
+{
+    enum job_state to;
+
+    return next_of_verb(job, VERB_CUTOVER, &to, NULL) == 0 && to == JOB_STOPPING;
+}
+
+static int fits_group(struct daemon *d, const struct job *job, enum job_verb verb,
+                      struct error **err)
+{
+    if (verb == VERB_CANCEL)
+        return group_check_cancel(d, job, err);
+    return verb == VERB_CUTOVER && begins_alone(job) ? group_check_alone(d, job, err) : 0;
+}
+
 int verb_run(struct daemon *d, const char *name, enum job_verb verb, const json_t *body,
              json_t **ret_job, struct error **err)
 {
@@ -203,7 +220,7 @@ int verb_run(struct daemon *d, const char *name, enum job_verb verb, const json_
     int r;
 
     pthread_mutex_lock(&d->lock);
-    r = claim_locked(d, name, verb, &job, err);
+    r = verb_claim_locked(d, name, verb, &job, err);
     if (r == 1) {
         *ret_job = job_json_locked(d, job);
         store = job_store(d, job);
@@ -214,7 +231,12 @@ int verb_run(struct daemon *d, const char *name, enum job_verb verb, const json_
         engine_cancel_sync(store);
         return 0;
     }
-    return r < 0 ? r : begin_verb(d, job, verb, body, ret_job, err);
+    if (r == 0) {
+        r = fits_group(d, job, verb, err);
+        if (r < 0)
+            unclaim(d, job);
+    }
+    return r < 0 ? r : verb_begin(d, job, verb, body, ret_job, err);
 }
 
 static void unlink_locked(struct daemon *d, struct job *job)
@@ -252,7 +274,7 @@ int verb_remove(struct daemon *d, const char *name, struct error **err)
     int r;
 
     pthread_mutex_lock(&d->lock);
-    r = claim_locked(d, name, VERB_REMOVE, &job, err);
+    r = verb_claim_locked(d, name, VERB_REMOVE, &job, err);
     pthread_mutex_unlock(&d->lock);
     if (r < 0)
         return r;

@@ -17,6 +17,8 @@ extern const struct cli_verb verb_pause, verb_resume;
 extern const struct cli_verb verb_explain, verb_plan_simulate;
 extern const struct cli_verb verb_plan_check, verb_plan_apply, verb_plan_list, verb_plan_show;
 extern const struct cli_verb verb_plan_remove, verb_plan_schema;
+extern const struct cli_verb verb_group_list, verb_group_cutover, verb_group_sync;
+extern const struct cli_verb verb_group_commit, verb_group_rollback;
 extern const struct cli_verb verb_mount, verb_engine;
 
 /* For the completion of the shell, not for people: see complete.c. */

@@ -62,6 +62,8 @@ int virt_cleanup(struct source *source, const json_t *thing, struct error **err)
         return clean_job(source, domain, directory, err);
     if (strcmp(kind, "nbd-server") == 0 && directory)
         return offline_stop(source, directory, err);
+    if (strcmp(kind, "hold") == 0)
+        return virt_release(domain, err);
     if (strcmp(kind, "tunnel") == 0 && directory)
         return tunnel_stop(directory, err);
     return error_set(err, EINVAL,

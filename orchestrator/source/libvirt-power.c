@@ -104,3 +104,31 @@ int virt_start(struct source *source, const char *vm, struct error **err)
         return r;
     return virt_error(err, "cannot start VM \"%s\" on %s", virDomainGetName(domain), source->uri);
 }
+
+int virt_hold(struct source *source, const char *vm, struct error **err)
+{
+    _cleanup_domain_ virDomainPtr domain = NULL;
+    char uuid[VIR_UUID_STRING_BUFLEN] = "";
+    int64_t key;
+    int r = virt_domain(source, vm, &domain, err);
+
+    if (r < 0 || virt_power(domain) != SOURCE_RUNNING)
+        return r;
+    virDomainGetUUIDString(domain, uuid);
+    r = virt_note(source, json_pack("{ss ss}", "kind", "hold", "vm", uuid), &key, err);
+    if (r < 0 || virDomainSuspend(domain) == 0)
+        return r;
+    return virt_error(err, "cannot pause VM \"%s\" on %s", virDomainGetName(domain), source->uri);
+}
+
+/* Somebody may have let it go on meanwhile, or switched it off. */
+int virt_release(virDomainPtr domain, struct error **err)
+{
+    int state = 0, reason = 0;
+
+    if (!domain || virDomainGetState(domain, &state, &reason, 0) < 0 ||
+        state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_USER ||
+        virDomainResume(domain) == 0)
+        return 0;
+    return virt_error(err, "cannot let VM \"%s\" go on", virDomainGetName(domain));
+}

@@ -24,6 +24,8 @@
  * directory {kind: "tunnel", directory}          the ssh with its socket in directory (on this
  * machine), and directory
  *
+ * {kind: "hold"}                       the VM is paused
+ *
  * private of a snapshot:
  *   {mode: "running"|"off", vm, id, since?, checkpoint?, checkpoint_key?, stamp?, directory,
  * socket?, tunnel_directory?, keys: [journal keys of all but the checkpoint], disks: [{name, uri,
@@ -197,6 +199,8 @@ int virt_shutdown(struct source *source, const char *vm, uint64_t timeout_ns,
                   enum source_stop_policy policy, bool (*cancelled)(void *), void *context,
                   struct error **err);
 int virt_start(struct source *source, const char *vm, struct error **err);
+int virt_hold(struct source *source, const char *vm, struct error **err);
+int virt_release(virDomainPtr domain, struct error **err);
 
 /* libvirt-guard.c */
 int virt_guard_read(struct source *source, const char *vm, json_t **ret_before,

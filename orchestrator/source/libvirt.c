@@ -138,6 +138,7 @@ const struct source_ops source_libvirt_ops = {
     .cleanup = virt_cleanup,
     .guard_read = virt_guard_read,
     .guard_set = virt_guard_set,
+    .hold = virt_hold,
     .write_begin = virt_write_begin,
     .retire = virt_retire,
     .room = virt_room,

@@ -114,6 +114,10 @@ struct source_ops {
     int (*guard_set)(struct source *source, const char *vm, const json_t *before, bool on,
                      struct error **err);
 
+    /* Pauses a running VM for a moment, so that several are frozen at one instant; announced like
+     * everything else, and ended by cleanup() of what was announced.  0 for a VM that is not running. */
+    int (*hold)(struct source *source, const char *vm, struct error **err);
+
     /* Serves the disks of a VM that is off for writing, as a snapshot without bitmaps; ended by
      * snapshot_end(committed = false).  EPERM when the VM is not off. */
     int (*write_begin)(struct source *source, const char *vm,

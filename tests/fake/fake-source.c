@@ -8,6 +8,7 @@
  *   FOLDER/VM/checkpoint-N    changes are tracked since N
  *   FOLDER/VM/hang            the guest ignores shutdown
  *   FOLDER/room               "FREE SIZE" of the storage in bytes
+ *   FOLDER/VM/held            it stands still
  *   FOLDER/VM/guarded         it cannot be started by accident
  *   FOLDER/VM/writing-N       its disks are open for writing
  *   FOLDER/facts.json         what the platform tells of itself
@@ -347,6 +348,22 @@ static int fake_cleanup(struct source *s, const json_t *thing, struct error **er
     return r;
 }
 
+static int fake_hold(struct source *s, const char *vm, struct error **err)
+{
+    _cleanup_free_ char *folder = NULL, *mark = NULL;
+    _cleanup_json_ json_t *keys = json_object();
+    int r = vm_folder(s, vm, &folder, err);
+
+    if (r == 0)
+        r = fake_failure(s->folder, "hold", err);
+    if (r < 0)
+        return r;
+    mark = str_format("%s/held", folder);
+    r = note(s, "hold", mark, keys, err);
+    fake_point("hold", "announced");
+    return r < 0 ? r : fdio_replace_file(mark, "", 0, 0600);
+}
+
 static int fake_guard_read(struct source *s, const char *vm, json_t **ret_before,
                            struct error **err)
 {
@@ -443,6 +460,7 @@ static const struct source_ops fake_ops = {
     .cleanup = fake_cleanup,
     .guard_read = fake_guard_read,
     .guard_set = fake_guard_set,
+    .hold = fake_hold,
     .write_begin = fake_write_begin,
     .retire = fake_retire,
     .room = fake_room,

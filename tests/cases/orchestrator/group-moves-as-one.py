@@ -1,0 +1,171 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+# suite: quick
+# timeout: 300
+"""The VMs of a group are stopped and flipped as one: all of them move, or none does, whatever fails
+and wherever slipwayd is killed; a sync of the group freezes all of them while all stand still."""
+
+import time
+
+from case import check, wait_until, work
+from fakes import Platform, kill_everywhere
+
+VMS = ("web", "db")
+
+
+def prepare(p):
+    """A second VM."""
+    (p.source / "db").mkdir()
+    (p.source / "db/power").write_text("running")
+    (p.source / "db/vda.img").write_text("start\n")
+    p.describe(p.source / "db", id="2", uuid="11111111-2222-3333-4444-666666666666")
+
+
+def create(p, **params):
+    if not p.api("GET", "/v1/sources")["sources"]:
+        p.add_source()
+    for vm in VMS:
+        p.api("POST", "/v1/migrations", {"source": "src", "vm": vm, "group": "shop",
+                                         "commit_window_s": 0, "shutdown_timeout_s": 1, **params})
+
+
+def jobs(p):
+    return [p.job(vm) for vm in VMS]
+
+
+def states(p):
+    return [job["state"] for job in jobs(p)]
+
+
+def rest(p, timeout=60):
+    wait_until(lambda: not any(job["active"] for job in jobs(p)), "all rest", timeout=timeout)
+    return states(p)
+
+
+def power(p):
+    return [(p.source / vm / "power").read_text() for vm in VMS]
+
+
+def group(p):
+    return p.api("GET", "/v1/groups")["groups"][0]
+
+
+def ready(name, **params):
+    p = Platform(work / name)
+    prepare(p)
+    p.start()
+    create(p, **params)
+    check(rest(p) == ["mirrored"] * 2, f"{states(p)}")
+    return p
+
+
+# ---- killed anywhere, all move
+
+def step(p):
+    if any(job is None for job in jobs(p)):
+        create(p)
+    elif any(job["active"] for job in jobs(p)):
+        time.sleep(0.005)
+    elif states(p) == ["mirrored"] * 2:
+        p.api("POST", "/v1/groups/shop/cutover")
+    else:
+        check(states(p) == ["done"] * 2, f"both have moved: {states(p)}")
+        return True
+    return False
+
+
+def moved(p, what):
+    check(states(p) == ["done"] * 2, f"{what}: {states(p)}")
+    check(power(p) == ["off"] * 2, f"{what}: {power(p)}")
+    for vm in VMS:
+        check(p.target(vm) == "start\nMORPHED\n", f"{what}: {vm}: {p.target(vm)!r}")
+        check((p.node / f"{vm}.state").read_text() == "running", f"{what}: {vm} runs")
+    check(p.rows("select * from leftovers") == [], f"{what}: leftovers")
+    wait_until(lambda: p.rows("select * from groups") == [], f"{what}: the group's work is over")
+
+
+kill_everywhere(step, moved, prepare, every=5)
+
+# ---- one does not stop: nobody moves, and the next try does
+
+p = ready("hang")
+(p.source / "db/hang").write_text("")
+p.api("POST", "/v1/groups/shop/cutover")
+check(rest(p) == ["mirrored"] * 2, f"both are as before: {states(p)}")
+check(power(p) == ["running"] * 2, f"both sources run: {power(p)}")
+check("db: the source did not stop" in p.job("web")["error"]["message"], f"{p.job('web')}")
+check(not list(p.node.glob("*.xml")) and not list(p.source.glob("*/guarded")), "no traces")
+(p.source / "db/hang").unlink()
+status, answer = p.raw("POST", "/v1/migrations/web/cutover")
+check(status == 409 and "group cutover shop" in answer["error"]["message"], f"{answer}")
+p.cli("group", "cutover", "shop", "--follow")
+check(rest(p) == ["done"] * 2, f"{states(p)}")
+passes = [row[0] for row in p.rows("select kind from passes where migration='web' order by id")]
+check(passes[0] == "initial" and set(passes[1:]) == {"final"}, f"one delta, not the disk: {passes}")
+p.stop()
+
+# ---- the flip of one fails behind the decision: nobody goes back
+
+p = ready("flip")
+(p.state / "stores/db/fail-flip").write_text("")
+p.api("POST", "/v1/groups/shop/cutover")
+check(rest(p) == ["done", "failed"], f"{states(p)}")
+check(p.job("db")["failed_state"] == "flipping", f"{p.job('db')}")
+check(power(p) == ["off"] * 2, f"no source is started: {power(p)}")
+check(group(p)["phase"] == "flipped", f"{group(p)}")
+status, answer = p.raw("POST", "/v1/migrations/db/cancel")
+check(status == 409 and "its group has flipped" in answer["error"]["message"], f"{answer}")
+p.stop()
+p.start()
+(p.state / "stores/db/fail-flip").unlink()
+p.api("POST", "/v1/migrations/db/cutover")
+check(rest(p) == ["done"] * 2, f"it goes on: {states(p)}")
+p.stop()
+
+# ---- one is cancelled while the other waits for it
+
+p = ready("cancel", shutdown_policy="wait")
+(p.source / "db/hang").write_text("")
+p.api("POST", "/v1/groups/shop/cutover")
+wait_until(lambda: (p.job("web")["progress"] or {}).get("phase") == "group", "web waits")
+p.api("POST", "/v1/migrations/db/cancel")
+check(rest(p) == ["mirrored", "cancelled"], f"{states(p)}")
+check(power(p) == ["running"] * 2, f"{power(p)}")
+p.stop()
+
+# ---- slipwayd is started anew while the group goes back
+
+p = ready("restart", shutdown_policy="wait")
+(p.source / "db/hang").write_text("")
+p.api("POST", "/v1/groups/shop/cutover")
+wait_until(lambda: (p.job("web")["progress"] or {}).get("phase") == "group", "web waits")
+p.kill()
+p.start()
+wait_until(lambda: (p.job("web")["progress"] or {}).get("phase") == "group", "it waits again")
+(p.source / "db/hang").unlink()
+check(rest(p) == ["done"] * 2, f"{states(p)}")
+p.stop()
+
+# ---- a sync of the group: everybody stands still while anybody is frozen
+
+p = Platform(work / "sync")
+prepare(p)
+p.start(SLIPWAY_POINTS=work / "order")
+create(p)
+rest(p)
+before = len((work / "order").read_text().splitlines())
+p.cli("group", "sync", "shop", "--follow")
+check(rest(p) == ["mirrored"] * 2, f"{states(p)}")
+check([job["generation"] for job in jobs(p)] == [1, 1], f"{jobs(p)}")
+order = [line.split(" ", 1)[1] for line in (work / "order").read_text().splitlines()[before:]]
+held = [i for i, point in enumerate(order) if point.startswith("hold")]
+frozen = [i for i, point in enumerate(order) if point.startswith("freeze")]
+released = [i for i, point in enumerate(order) if point.startswith("cleanup") and "hold" in point]
+check(len(held) == len(frozen) == len(released) == 2, f"{order}")
+check(max(held) < min(frozen) and max(frozen) < min(released), f"{order}")
+check(not list(p.source.glob("*/held")), "they go on")
+(p.source / "fail-hold").write_text("the platform says no")
+p.cli("group", "sync", "shop", "--follow", expect=1)
+check(all(state == "failed" for state in rest(p)), f"all or none: {states(p)}")
+check(not list(p.source.glob("*/held")) and not list(p.source.glob("*/snap-*")), "nothing is left")
+p.stop()
