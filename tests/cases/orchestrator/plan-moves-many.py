@@ -6,6 +6,7 @@
 removed."""
 
 import json
+import shutil
 
 from case import check, wait_until, work
 from fakes import Platform
@@ -118,6 +119,21 @@ check(set(answer["web2"]["fields"]) == {"accel", "priority", "shutdown_policy"} 
 now = {name: p.job(name)["params"] for name in ("web2", "web3", "db1-kvm")}
 check(now["web3"]["boot_timeout_s"] == 78 and now["web3"]["priority"] == 7, "changed")
 check(now["db1-kvm"]["priority"] == 7 and now["web2"]["boot_timeout_s"] == 300, "as told")
+
+# A VM that is moved already is selected as it was then, whatever became of it on the source.
+running = write("plan: wave3\nsource: src\nnetworks: {default: default}\nvms:\n  - name: extra\n"
+                "    where: {state: running}\n    replicate: later\n", "running.yaml")
+extra = add_vm("extra", 9)
+p.cli("plan", "apply", running)
+p.describe(extra, id="9", state="off", nics=[{"network": "nobody's"}])
+check(p.cli("plan", "apply", running) == "extra: unchanged\n", "off since")
+shutil.rmtree(extra)
+check(p.cli("plan", "apply", running) == "extra: unchanged\n", "gone since")
+p.api("POST", "/v1/migrations/extra/cancel")
+p.wait_rest("extra")
+check("has no VM 'extra'" in p.cli("plan", "apply", running, expect=2), "cancelled, it is new")
+p.cli("plan", "remove", "wave3")
+p.cli("remove", "extra")
 
 # What survives a restart.
 p.kill()
