@@ -111,10 +111,11 @@ static void look(struct simulation *s, size_t i)
             queue_push(&s->syncs[host], entry);
         else if (m == first && (d->action == SCHEDULE_CUTOVER || d->action == SCHEDULE_INSTANT))
             queue_push(&s->cutovers, entry);
-        entry.kind = EVENT_LOOK;
-        entry.key = t->mono + d->again_ns;
-        if (d->again_ns < s->options->most_ns)
+        if (d->again_ns < s->options->most_ns) { /* otherwise, perhaps, never: INT64_MAX */
+            entry.kind = EVENT_LOOK;
+            entry.key = t->mono + d->again_ns;
             queue_push(&s->events, entry);
+        }
     }
 }
 
