@@ -72,10 +72,10 @@ static void put_places(struct text *text, const struct schedule_table *t,
     put(text, "waits: %u of %u ", why->used, why->most);
     switch (why->reason) {
     case BECAUSE_HOST_PLACES:
-        put(text, "syncs of host %s run", t->hosts[why->other].name);
+        put(text, "syncs of %s run", t->hosts[why->other].name);
         break;
     case BECAUSE_NODE_PLACES:
-        put(text, "syncs to node %s run", t->nodes[why->other].name);
+        put(text, "syncs of %s run", t->nodes[why->other].name);
         break;
     case BECAUSE_CUTOVERS:
         put(text, "cutovers run");
@@ -222,7 +222,10 @@ static void put_sync(struct text *text, const struct schedule_table *t, size_t i
         put(text, "begins now: its time has come");
         break;
     case BECAUSE_SYNCS:
-        put(text, "a sync is at work");
+        if (vm->queued)
+            put(text, "a sync waits for its turn: %s", vm->queued);
+        else
+            put(text, "a sync is at work");
         break;
     case BECAUSE_CUTS:
         put(text, "the cutover is at work");

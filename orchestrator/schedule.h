@@ -73,6 +73,7 @@ struct schedule_vm {
     enum schedule_class class;
     bool up;         /* runs on the node: what comes after it may go */
     bool slot;       /* holds or awaits a place for a sync */
+    const char *queued; /* why its sync waits for its turn; NULL: it does not */
     bool paused;
     bool resumes;    /* paused, and goes on by itself when there is room again */
     bool rehearsing; /* and will end by itself */
@@ -104,7 +105,7 @@ struct schedule_vm {
 
 /* Where syncs compete. */
 struct schedule_place {
-    const char *name;
+    const char *name; /* "host esx1" */
     unsigned syncs; /* at most; 0: any number */
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <pthread.h>
+#include "orchestrator/govern-place.h"
 #include "orchestrator/journal.h"
 #include "orchestrator/schedule-wish.h"
 #include "orchestrator/scheduler.h"
@@ -14,6 +15,8 @@ struct look {
     enum job_state state;
     int failed_state; /* or -1 */
     bool active, instant, rehearsing;
+    char *queued;    /* why its sync waits for its turn; NULL: it does not */
+    int source_place, node_place; /* indexes into the scheduler's, or -1 */
     bool forecasted;
     struct forecast forecast;
     int64_t news; /* changes whenever its thread or a rehearsal came to an end */
@@ -41,6 +44,8 @@ struct scheduler {
     size_t count;
     uint64_t sum; /* of the jobs that were looked at */
     struct schedule_table table;
+    struct govern_entries places; /* where syncs are limited now; the first is slipwayd itself */
+    struct schedule_place *place_list; /* the same as the table wants it */
     unsigned *after; /* what the table's VMs point into */
     struct schedule_decision *decisions;
     struct stamp now;

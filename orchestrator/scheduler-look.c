@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/governor-inside.h"
 #include "orchestrator/logkind.h"
 #include "orchestrator/rehearsal-inside.h"
 
@@ -16,6 +17,7 @@ static void look_done(struct look *look)
 {
     free(look->name);
     free(look->source);
+    free(look->queued);
     json_decref(look->params);
     json_decref(look->facts);
 }
@@ -52,6 +54,48 @@ uint64_t scheduler_sum_locked(const struct daemon *d)
     return sum;
 }
 
+/* The tighter of two entries; -1: none limits syncs. */
+static int tighter(const struct govern_entries *places, int a, size_t b)
+{
+    unsigned syncs = places->list[b].amount.syncs;
+
+    return syncs > 0 && (a < 0 || syncs < places->list[a].amount.syncs) ? (int)b : a;
+}
+
+/* The limits of the governor that a sync of this job is under: of where it comes from and of where it
+ * goes to the tightest each.  Those it does not name here make it wait in the governor's queue. */
+static void places_find_locked(struct scheduler *s, struct job *job, struct look *look)
+{
+    const struct governor *g = s->daemon->governor;
+    size_t found[GOVERN_PLACE_LIMITS], n;
+
+    look->source_place = look->node_place = -1;
+    if (!job->place.source)
+        return; /* found out by its first sync */
+    n = govern_entries_add(&s->places, &job->place, g->limits, g->limit_count, s->now.wall_ns,
+                           found);
+    for (size_t i = 0; i < n; i++) {
+        enum govern_scope scope = govern_limit_scope(s->places.list[found[i]].limit);
+        unsigned syncs = s->places.list[found[i]].amount.syncs;
+
+        if (scope == GOVERN_ALL && syncs > 0 && syncs < s->places.list[0].amount.syncs)
+            s->places.list[0].amount.syncs = syncs;
+        else if (scope == GOVERN_NODE)
+            look->node_place = tighter(&s->places, look->node_place, found[i]);
+        else if (scope != GOVERN_ALL)
+            look->source_place = tighter(&s->places, look->source_place, found[i]);
+    }
+}
+
+/* Limits may be gone when the lock is: their names are taken now. */
+static void places_list_locked(struct scheduler *s)
+{
+    s->place_list = mem_new(s->places.count, sizeof(*s->place_list));
+    for (size_t i = 0; i < s->places.count; i++)
+        s->place_list[i] = (struct schedule_place){.name = govern_entry_text(&s->places.list[i]),
+                                                   .syncs = s->places.list[i].amount.syncs};
+}
+
 static struct look *looks_take(struct scheduler *s, size_t *ret_count)
 {
     struct daemon *d = s->daemon;
@@ -60,11 +104,14 @@ static struct look *looks_take(struct scheduler *s, size_t *ret_count)
 
     LOCK_FOR_SCOPE(&d->lock);
     s->sum = scheduler_sum_locked(d);
+    s->places = (struct govern_entries){.list = mem_new(1, sizeof(*s->places.list)), .count = 1};
+    s->places.list[0].key = str_dup("");
+    s->places.list[0].amount.syncs = d->options->max_syncs;
     for (const struct job *job = d->jobs; job; job = job->next)
         n++;
     looks = mem_new(n + 1, sizeof(*looks));
     *ret_count = n;
-    for (const struct job *job = d->jobs; job; job = job->next) {
+    for (struct job *job = d->jobs; job; job = job->next) {
         struct look *look = &looks[--n];
 
         *look = (struct look){.name = str_dup(job->name), .source = str_dup(job->source),
@@ -74,7 +121,11 @@ static struct look *looks_take(struct scheduler *s, size_t *ret_count)
                               .rehearsing = rehearses_locked(job),
                               .news = job->forecast_mono_ns};
         look->forecasted = forecast_get_locked(job, &look->forecast);
+        if (strcmp(job->progress.phase, "queued") == 0)
+            look->queued = str_dup(job->progress.because);
+        places_find_locked(s, job, look);
     }
+    places_list_locked(s);
     qsort(looks, *ret_count, sizeof(*looks), compare_looks);
     return looks;
 }
@@ -109,7 +160,12 @@ static void table_free(struct scheduler *s)
     free(s->table.vms);
     free(s->table.windows);
     free(s->table.groups);
-    free(s->table.hosts);
+    for (size_t i = 0; i < s->places.count; i++)
+        free((char *)(uintptr_t)s->place_list[i].name);
+    free(s->place_list);
+    s->place_list = NULL;
+    govern_entries_done(&s->places);
+    s->places = (struct govern_entries){0};
     free(s->after);
     free(s->decisions);
     s->looks = NULL;
@@ -143,7 +199,7 @@ static int number_of(json_t *names, const char *name)
 /* Names become indexes.  A group is that of its plan: two plans may use one name. */
 static void table_relate(struct scheduler *s)
 {
-    _cleanup_json_ json_t *places = json_object(), *groups = json_object(), *names = json_object();
+    _cleanup_json_ json_t *groups = json_object(), *names = json_object();
     struct schedule_table *t = &s->table;
     size_t after = 0, a;
     json_t *other;
@@ -158,9 +214,9 @@ static void table_relate(struct scheduler *s)
         const char *group = field_string(s->looks[i].params, "group", NULL);
         struct schedule_vm *vm = &t->vms[i];
 
-        vm->host = number_of(places, s->looks[i].source);
-        t->hosts[vm->host].name = s->looks[i].source;
-        vm->node = vm->group = -1;
+        vm->host = s->looks[i].source_place;
+        vm->node = s->looks[i].node_place;
+        vm->group = -1;
         if (group) {
             _cleanup_free_ char *key =
                 str_format("%s/%s", field_string(s->looks[i].params, "plan", ""), group);
@@ -179,7 +235,6 @@ static void table_relate(struct scheduler *s)
         }
         after += vm->after_count;
     }
-    t->host_count = json_object_size(places);
     t->group_count = json_object_size(groups);
 }
 
@@ -202,22 +257,24 @@ static void clock_check(struct scheduler *s)
 
 void scheduler_look_locked(struct scheduler *s)
 {
-    size_t count;
-    struct look *looks = looks_take(s, &count);
     struct schedule_table *t = &s->table;
+    struct look *looks;
+    size_t count;
 
+    table_free(s);
     stamp_now(&s->now);
+    looks = looks_take(s, &count);
     clock_check(s);
     watches_match(s, looks, count);
-    table_free(s);
     s->looks = looks;
     s->count = count;
     *t = (struct schedule_table){.vms = mem_new(count + 1, sizeof(*t->vms)), .count = count,
                                  .windows = mem_new(count + 1, sizeof(*t->windows)),
                                  .windows_count = count,
                                  .groups = mem_new(count + 1, sizeof(*t->groups)),
-                                 .hosts = mem_new(count + 1, sizeof(*t->hosts)),
-                                 .syncs = s->daemon->options->max_syncs,
+                                 .hosts = s->place_list, .host_count = s->places.count,
+                                 .nodes = s->place_list, .node_count = s->places.count,
+                                 .syncs = s->place_list[0].syncs,
                                  .cutovers = s->daemon->options->max_syncs, .rehearsals = 1,
                                  .settled = s->settled};
     for (size_t i = 0; i < count; i++)

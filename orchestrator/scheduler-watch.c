@@ -111,6 +111,7 @@ static void vm_state(const struct look *look, struct schedule_vm *vm)
     vm->paused = look->state == JOB_PAUSED || json_is_true(json_object_get(look->facts, "paused"));
     vm->resumes = vm->paused && json_object_get(look->facts, "paused_for");
     vm->rehearsing = look->rehearsing;
+    vm->queued = look->queued;
     vm->instant = look->instant;
 }
 

@@ -53,9 +53,9 @@ static struct world *world_new(void)
 
     for (int i = 0; i < VMS; i++)
         w->vms[i] = plain_vm(names[i]);
-    w->hosts[0].name = "esx1";
-    w->hosts[1].name = "esx2";
-    w->nodes[0].name = "node";
+    w->hosts[0].name = "host esx1";
+    w->hosts[1].name = "host esx2";
+    w->nodes[0].name = "node kvm1";
     w->groups[0].name = "shop";
     window_set(w, 0, "sat 22:00-24:00 UTC");
     window_set(w, 1, "sat 23:00-24:00 UTC");
@@ -220,8 +220,10 @@ static void hosts_and_nodes_have_places_of_their_own(void **state)
     w->vms[5].slot = true;
     w->vms[5].node = 0;
     decide(w);
-    says(w, 2, SCHEDULE_NOTHING, "1 of 1 syncs to node node run");
+    says(w, 2, SCHEDULE_NOTHING, "1 of 1 syncs of node kvm1 run");
     says(w, 5, SCHEDULE_NOTHING, "a sync is at work");
+    w->vms[5].queued = "host esx1: 1 of 1 syncs run";
+    says(w, 5, SCHEDULE_NOTHING, "a sync waits for its turn: host esx1: 1 of 1 syncs run");
 }
 
 static void cutovers_wait_for_their_time(void **state)

@@ -108,3 +108,14 @@ before = passes("often")
 time.sleep(2)
 check(passes("often") == before, "without a schedule nothing is begun")
 check("--no-schedule" in explain("often")["reason"], "which is told")
+p.stop()
+
+# The governor's limits are places, too, and are named.
+p = Platform(work / "limit")
+p.start(FAKE_SYNC_STEPS=20, FAKE_SYNC_PAUSE=0.1)
+p.add_source()
+p.api("PUT", "/v1/limits", {"scope": "source", "name": "src", "rules": [{"syncs": 1}]})
+for name in ("one", "two"):
+    p.migrate(name, sync_interval="1s")
+wait_until(lambda: any("1 of 1 syncs of source src run" in explain(name)["reason"]
+                       for name in ("one", "two")), "one waits for the other, and why is told")
