@@ -162,6 +162,35 @@ static void check_groups(struct expansion *x)
     }
 }
 
+/* Members are cut over as one, when all of them may; that they are told different things may be
+ * meant, or not. */
+static void check_together(struct expansion *x)
+{
+    static const char *const fields[] = {"cutover", "windows", "downtime_budget_s", "over_budget",
+                                         "instant"};
+    const struct yaml_node *groups = plan_yaml_child(x->plan->tree, "groups");
+    _cleanup_json_ json_t *firsts = json_object(), *told = json_object();
+
+    for (size_t i = 0; i < x->count * sizeof(fields) / sizeof(fields[0]); i++) {
+        const struct member *m = &x->members[i % x->count], *first;
+        const char *field = fields[i / x->count], *group = field_string(m->body, "group", NULL);
+        _cleanup_free_ char *key = group ? str_format("%s %s", group, field) : NULL;
+
+        if (!group || json_object_get(told, key))
+            continue;
+        if (!json_object_get(firsts, group))
+            json_object_set_new(firsts, group, json_integer((json_int_t)(i % x->count)));
+        first = &x->members[json_integer_value(json_object_get(firsts, group))];
+        if (json_equal(json_object_get(m->body, field), json_object_get(first->body, field)) ||
+            (!json_object_get(m->body, field) && !json_object_get(first->body, field)))
+            continue;
+        json_object_set_new(told, key, json_true());
+        problem_add(x->warnings, plan_yaml_child(groups, group)->key, "groups",
+                    "members of %s differ in %s, such as %s and %s: they are cut over as one, when "
+                    "all of them may", group, field, member_vm(first), member_vm(m));
+    }
+}
+
 static json_t *migrations_of(const struct expansion *x)
 {
     json_t *migrations = json_array();
@@ -202,6 +231,8 @@ int plan_expand(const struct plan *plan, const json_t *inventory, const json_t *
     check_unique(&x, "name", "target_name");
     check_unique(&x, "uuid", "uuid");
     check_groups(&x);
+    if (problems_count(problems) == before) /* all groups are there */
+        check_together(&x);
     plan_map_networks(&x);
     plan_map_storage(&x);
     plan_order(&x);
