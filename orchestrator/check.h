@@ -2,7 +2,7 @@
 /*
  * Can this VM be moved, as far as one can know without touching anything?  Pure: descriptions and
  * facts in, findings out, each {check, message}.  `check` is one of
- *   accel arch cbt cpu disks firmware group guest memory name networks node params privileges
+ *   accel arch cbt cpu disks firmware guest memory name networks node params privileges
  *   schedule snapshots space targets uuid versions
  *
  * node: node_facts() of node.h; source: what the provider tells of itself (source_ops.facts), or NULL.

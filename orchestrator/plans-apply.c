@@ -92,9 +92,6 @@ static json_t *apply_one(struct daemon *d, const json_t *migration)
     _cleanup_error_ struct error *err = NULL;
     _cleanup_free_ char *why = NULL;
 
-    why = plan_group_stranger(d, body);
-    if (why)
-        return entry(vm, name, "failed", why);
     find(d, name, &job);
     if (!job)
         return verb_create(d, body, &made, &err) == 0

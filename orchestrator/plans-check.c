@@ -192,7 +192,6 @@ static void check_one(struct preflight *p, const json_t *migration)
     const char *vm = field_string(migration, "vm", ""), *name = field_string(body, "name", "");
     const char *state = NULL;
     _cleanup_json_ json_t *old = existing(p, name, &state);
-    _cleanup_free_ char *why = plan_group_stranger(p->daemon, body);
     struct findings findings;
     json_t *entry;
 
@@ -200,8 +199,6 @@ static void check_one(struct preflight *p, const json_t *migration)
     entry = json_pack("{s:s, s:s, s:s*, s:O, s:O, s:O}", "vm", vm, "migration", name, "state",
                       state, "line", json_object_get(migration, "line"), "reasons",
                       findings.reasons, "warnings", findings.warnings);
-    if (why)
-        finding_reason(&findings, "group", "%s", why);
     if (old)
         check_old(p, old, body, entry, &findings);
     else

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "base/str.h"
 #include "orchestrator/fields.h"
 
 static bool belongs(const struct job *job, const char *plan)
@@ -22,23 +21,6 @@ json_t *plan_members(struct daemon *d, const char *plan)
                                   json_pack("{s:s, s:s, s:s}", "name", job->name, "vm", job->vm,
                                             "state", job_state_name(job->state)));
     return members;
-}
-
-char *plan_group_stranger(struct daemon *d, const json_t *body)
-{
-    const char *group = field_string(body, "group", NULL);
-
-    LOCK_FOR_SCOPE(&d->lock);
-    for (const struct job *job = d->jobs; group && job; job = job->next) {
-        bool over = job->state == JOB_DONE || job->state == JOB_CANCELLED;
-
-        if (over || strcmp(field_string(job->params, "group", ""), group) != 0 ||
-            belongs(job, field_string(body, "plan", "")))
-            continue;
-        return str_format("group %s has a member that is not of this plan, %s: choose another name "
-                          "for the group", group, job->name);
-    }
-    return NULL;
 }
 
 /* How many migrations there are in each state. */

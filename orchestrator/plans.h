@@ -61,10 +61,6 @@ json_t *plan_members(struct daemon *d, const char *plan);
  * caller frees. */
 char *plan_stranger(const json_t *params, const json_t *body);
 
-/* Why the body's group cannot be the plan's own: a migration of somebody else is in a group of that
- * name.  NULL: it can.  The caller frees. */
-char *plan_group_stranger(struct daemon *d, const json_t *body);
-
 /* Fields of new params that differ from the old; what a plan does not say any more has its default
  * again, where there is one.  A new object. */
 json_t *plan_changes(const json_t *old, const json_t *new);

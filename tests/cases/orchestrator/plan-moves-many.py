@@ -149,17 +149,6 @@ check(answer["migrations"][0]["did"] == "failed" and
       "belongs to plan wave1" in answer["migrations"][0]["why"], f"{answer}")
 p.cli("plan", "remove", "wave2")
 
-# Nor are groups: two plans' groups of the same name would be cut over as one.
-p.api("PATCH", "/v1/migrations/web1", {"group": "db"})
-other.write_text(other.read_text().replace("name: web1", "name: web1\n    target_name: x1")
-                 + "    group: db\ngroups: {db: {}}\n")
-check("group db has a member that is not of this plan, web1" in
-      p.cli("plan", "check", other, "--json", expect=1), "a group of another plan is seen")
-check("group db has a member" in
-      json.loads(p.cli("plan", "apply", other, "--json", expect=1))["migrations"][0]["why"],
-      "and refused")
-p.cli("plan", "remove", "wave2")
-
 # Removed: not before its migrations are over.
 check("is not over" in p.cli("plan", "remove", "wave1", expect=6), "it is in use")
 for name in ("web", "web1", "web2", "web3", "db1-kvm", "db2-kvm"):
