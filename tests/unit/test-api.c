@@ -89,6 +89,7 @@ static void names_in_paths_are_looked_up(void **state)
     assert_non_null(strstr(ask("POST", "/v1/migrations/web/sync", NULL, 404), "'web'"));
     assert_non_null(strstr(ask("GET", "/v1/migrations/web/events", NULL, 404), "'web'"));
     ask("DELETE", "/v1/sources/x", NULL, 404);
+    assert_non_null(strstr(ask("GET", "/v1/migrations/w\xff", NULL, 404), "'w?'"));
 }
 
 static void bodies_are_checked(void **state)
