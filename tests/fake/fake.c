@@ -45,10 +45,13 @@ void fake_point(const char *operation, const char *when)
 int fake_failure(const char *folder, const char *operation, struct error **err)
 {
     _cleanup_free_ char *path = str_format("%s/fail-%s", folder, operation), *text = NULL;
+    char *sentence;
+    long code;
 
     if (fdio_read_file(path, 1000, &text, NULL) < 0)
         return 0;
-    return error_set(err, EIO, "%s", text);
+    code = strtol(text, &sentence, 10);
+    return error_set(err, code > 0 ? (int)code : EIO, "%s", sentence);
 }
 
 const char *fake_folder(const char *uri)

@@ -10,7 +10,7 @@
 /* Marks a point before or after something that lasts; a crash test may die here. */
 void fake_point(const char *operation, const char *when);
 
-/* -EIO with the text of FOLDER/fail-OPERATION when it exists. */
+/* Fails with the text of FOLDER/fail-OPERATION when it exists: EIO, or the number it begins with. */
 int fake_failure(const char *folder, const char *operation, struct error **err);
 
 /* The folder of test://FOLDER, or NULL. */
