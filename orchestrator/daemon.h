@@ -70,6 +70,7 @@ struct job {
     double downtime_s;  /* of the last cutover, as the journal said ... */
     int downtime_seen;  /* ... when the job was in this state + 1; 0: never asked */
     json_t *shown; /* what the listeners were told of it; NULL: nothing yet */
+    char *alarm; /* the source of the moved VM runs; NULL: it does not */
     int group_point; /* enum group_point: where it waits for its group */
     struct rehearsal *rehearsal; /* the last one; NULL: none since slipwayd began to know */
 };

@@ -52,6 +52,7 @@ void job_free(struct job *job)
     free(job->source);
     free(job->vm);
     free(job->error);
+    free(job->alarm);
     json_decref(job->params);
     json_decref(job->description);
     json_decref(job->facts);
@@ -406,6 +407,8 @@ json_t *job_json_locked(const struct daemon *d, const struct job *job)
     json_object_set_new(j, "forecast", forecast_json_locked(job));
     if (job->failed_state >= 0)
         json_object_set_new(j, "failed_state", json_string(job_state_name(job->failed_state)));
+    if (job->alarm && job->state == JOB_WINDOW)
+        json_object_set_new(j, "alarm", json_string(job->alarm));
     if (job->error)
         json_object_set_new(j, "error",
                             json_pack("{s:i, s:s, s:s}", "code", job->error_code, "name",

@@ -23,6 +23,7 @@
 #include "orchestrator/rehearsal.h"
 #include "orchestrator/secrets.h"
 #include "orchestrator/scheduler.h"
+#include "orchestrator/sentry.h"
 
 #define STOP_TIMEOUT_NS (15 * NS_PER_S)
 #define LOCK_TRIES 20
@@ -139,6 +140,8 @@ static int daemon_start(struct daemon *d, struct httpd **ret_httpd, struct error
         r = runner_resume(d, err); /* before anybody can ask or add */
     if (r == 0)
         r = scheduler_start(d, err);
+    if (r == 0)
+        r = sentry_start(d, err);
     return r == 0 ? httpd_start(d, ret_httpd, err) : r;
 }
 

@@ -36,6 +36,8 @@ static const char help[] =
     "  --pool DIR         where targets are made unless told otherwise\n"
     "                     (default /var/lib/slipway/pool)\n"
     "  --max-syncs N      how many migrations sync at the same time (default 2)\n"
+    "  --watch S          how often to look whether sources of moved VMs are still off\n"
+    "                     (default: every 15 seconds)\n"
     "  --no-schedule      begin nothing by itself: no sync, cutover, rehearsal or commit\n"
     "  --hooks DIR        programs of the admin, in DIR/EVENT.d (default /etc/slipway/hooks)\n"
     "  --hook-timeout S   how many seconds each of them has (default 60)\n"
@@ -49,7 +51,7 @@ static const char help[] =
 
 enum option_key {
     KEY_STATE = 256, KEY_SOCKET, KEY_GROUP, KEY_READ_GROUP, KEY_LISTEN, KEY_TLS_CERT,
-    KEY_TLS_KEY, KEY_TLS_CA, KEY_TLS_CRL, KEY_TLS_ROLES, KEY_NODE, KEY_POOL, KEY_MAX_SYNCS,
+    KEY_TLS_KEY, KEY_TLS_CA, KEY_TLS_CRL, KEY_TLS_ROLES, KEY_NODE, KEY_POOL, KEY_MAX_SYNCS, KEY_WATCH,
     KEY_NO_SCHEDULE, KEY_HOOKS, KEY_HOOK_TIMEOUT, KEY_LOG_LEVEL, KEY_ROTATE_KEY, KEY_DUMP_STATES,
     KEY_DUMP_ROUTES, KEY_DUMP_METRICS, KEY_VERSION, KEY_HELP
 };
@@ -68,6 +70,7 @@ static const struct option long_options[] = {
     {"node", required_argument, NULL, KEY_NODE},
     {"pool", required_argument, NULL, KEY_POOL},
     {"max-syncs", required_argument, NULL, KEY_MAX_SYNCS},
+    {"watch", required_argument, NULL, KEY_WATCH},
     {"no-schedule", no_argument, NULL, KEY_NO_SCHEDULE},
     {"hooks", required_argument, NULL, KEY_HOOKS},
     {"hook-timeout", required_argument, NULL, KEY_HOOK_TIMEOUT},
@@ -87,14 +90,14 @@ static int wrong(const char *sentence, const char *value)
     return EXIT_CODE_USAGE;
 }
 
-static int max_syncs_parse(struct options *o, const char *text)
+static int number_parse(unsigned *ret, const char *text, long most, const char *sentence)
 {
     char *end;
     long n = strtol(text, &end, 10);
 
-    if (end == text || *end || n < 1 || n > 64)
-        return wrong("--max-syncs must lie between 1 and 64, not", text);
-    o->max_syncs = (unsigned)n;
+    if (end == text || *end || n < 1 || n > most)
+        return wrong(sentence, text);
+    *ret = (unsigned)n;
     return -1;
 }
 
@@ -168,7 +171,11 @@ static int option_take(struct options *o, int key)
         o->pool = absolute(o, 3, optarg);
         return -1;
     case KEY_MAX_SYNCS:
-        return max_syncs_parse(o, optarg);
+        return number_parse(&o->max_syncs, optarg, 64,
+                            "--max-syncs must lie between 1 and 64, not");
+    case KEY_WATCH:
+        return number_parse(&o->watch_s, optarg, 3600,
+                            "--watch must lie between 1 and 3600 seconds, not");
     case KEY_NO_SCHEDULE:
         o->no_schedule = true;
         return -1;
@@ -212,6 +219,7 @@ int options_parse(struct options *o, int argc, char **argv)
                           .socket_path = "/run/slipway/slipwayd.sock",
                           .pool = "/var/lib/slipway/pool",
                           .max_syncs = 2,
+                          .watch_s = 15,
                           .hooks = "/etc/slipway/hooks",
                           .hook_timeout_s = 60,
                           .log_level = LOG_LEVEL_INFO};

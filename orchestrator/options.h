@@ -14,6 +14,7 @@ struct options {
     const char *pool;
     const char *morph; /* path of slipway-morph */
     unsigned max_syncs;
+    unsigned watch_s; /* between two looks at sources in whose window one can go back */
     bool no_schedule;
     const char *hooks; /* folder; NULL: none */
     unsigned hook_timeout_s;

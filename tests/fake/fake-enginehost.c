@@ -45,13 +45,18 @@ int engine_host_attach(const char *store, struct control **ret_control, bool *re
     pid_t pid;
     int r;
 
+    if (ret_started)
+        *ret_started = false;
     if (control_connect(path, ret_control, NULL) == 0)
         return 0;
     options.new_session = true;
     r = proc_spawn(argv, &options, &pid, err);
     for (int i = 0; r == 0 && i < 500; i++) {
-        if (control_connect(path, ret_control, NULL) == 0)
+        if (control_connect(path, ret_control, NULL) == 0) {
+            if (ret_started)
+                *ret_started = true;
             return 0;
+        }
         clock_sleep_ns(20 * NS_PER_MS);
     }
     return r < 0 ? r : error_set(err, ECONNREFUSED, "the engine of %s did not start", store);

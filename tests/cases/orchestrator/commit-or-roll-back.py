@@ -6,6 +6,9 @@
 it, a rollback starts it again, with failback with what the VM has written; also with slipwayd
 killed at each point of the way."""
 
+import json
+import os
+import signal
 import time
 
 from case import check, wait_until, work
@@ -65,10 +68,23 @@ def rolled_back(image):
     return look
 
 
+def kill_engine(p):
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                words = file.read().split(b"\0")
+        except OSError:
+            continue
+        if bytes(p.state / "stores/web") in words and b"engine.py" in b" ".join(words):
+            os.kill(int(pid), signal.SIGKILL)
+            return
+    check(False, "there is an engine")
+
+
 SINCE = "start\nMORPHED\nsince the cutover\n"
-kill_everywhere(story("commit", failback=True), committed, every=3, label="c")
-kill_everywhere(story("rollback"), rolled_back("start\n"), every=3, label="r")
-kill_everywhere(story("rollback", failback=True), rolled_back(SINCE), every=3,
+kill_everywhere(story("commit", failback=True), committed, every=6, label="c")
+kill_everywhere(story("rollback"), rolled_back("start\n"), every=6, label="r")
+kill_everywhere(story("rollback", failback=True), rolled_back(SINCE), every=6,
                 label="f")
 
 # A new mirror can be begun after a rollback, and the VM moved again.
@@ -113,6 +129,41 @@ check((p.node / "web.state").read_text() == "running", "the VM was not touched")
 check((p.vm / "power").read_text() == "off", "the source neither")
 (p.state / "stores/web/fail-failback").unlink()
 check(p.verb("rollback")["state"] == "rolled-back", "the next try goes through")
+p.stop()
+
+# The source comes back to life while one can go back: an alarm, and here the VM on the node stops.
+p = Platform(work / "alive")
+p.start(options=("--watch", "1"))
+p.add_source()
+p.migrate(commit_window_s=3600, failback=True)
+p.verb("cutover")
+(p.vm / "power").write_text("running")
+wait_until(lambda: "alarm" in p.job(), "the alarm is raised")
+check("stop one of them" in p.job()["alarm"], f"{p.job()['alarm']}")
+check((p.node / "web.state").read_text() == "running", "the VM here goes on")
+(p.vm / "power").write_text("off")
+wait_until(lambda: "alarm" not in p.job(), "all is well again")
+p.raw("PATCH", "/v1/migrations/web", '{"on_source_alive": "stop-target"}')
+(p.vm / "power").write_text("running")
+wait_until(lambda: (p.node / "web.state").read_text() == "off", "the VM here is stopped")
+told = [json.loads(row[0]) for row in p.rows("select body_json from events")]
+check([e["over"] for e in told if e["event"] == "alarm"] == [False, True, False], "it is told")
+job = p.verb("rollback")
+check(job["state"] == "failed" and "runs on its source" in job["error"]["message"], f"{job}")
+(p.vm / "power").write_text("off")
+check(p.verb("rollback")["state"] == "rolled-back", "with the source off there is a way back")
+p.stop()
+
+# The engine of a VM that runs through it dies: it is started again, and the VM goes on.
+p = Platform(work / "engine")
+p.start(options=("--watch", "1"))
+p.add_source()
+p.migrate(commit_window_s=3600, failback=True)
+p.verb("cutover")
+kill_engine(p)
+(p.node / "web.state").write_text("paused")
+wait_until(lambda: (p.node / "web.state").read_text() == "running", "the VM goes on")
+check(p.verb("commit")["state"] == "done", "and can be committed")
 p.stop()
 
 # Made for later: nothing is done before it is begun.
