@@ -530,3 +530,27 @@ void governor_end_flow(struct run *run)
     control_close(f->control);
     free(f);
 }
+
+char *governor_explain(struct daemon *d, const char *name)
+{
+    const struct progress_state *p;
+    const struct job *job;
+    char rate[32];
+
+    LOCK_FOR_SCOPE(&d->lock);
+    job = job_find_locked(d, name);
+    if (job && job->state == JOB_PAUSED && job_fact(job, "paused") && job->error &&
+        json_object_get(job->facts, "paused_for"))
+        return str_format("it paused by itself and is tried again: %s", job->error);
+    if (!job || !job->progress.because[0])
+        return NULL;
+    p = &job->progress;
+    if (strcmp(p->phase, "queued") == 0)
+        return str_format("the sync waits for its turn: %s", p->because);
+    if (strcmp(p->phase, "waiting") == 0)
+        return str_format("it stands still for want of room: %s", p->because);
+    if (!p->limit_bytes_s)
+        return str_format("a sync is at work: %s", p->because);
+    return str_format("a sync is at work, at %s/s at most: %s",
+                      str_from_bytes(p->limit_bytes_s, rate, sizeof(rate)), p->because);
+}

@@ -39,6 +39,10 @@ unsigned governor_running_locked(const struct daemon *d);
 int governor_begin_flow(struct run *run, bool cutover, struct error **err);
 void governor_end_flow(struct run *run);
 
+/* Why a sync waits or goes slowly, or why a migration paused by itself: a sentence without its full
+ * stop, freed by the caller.  NULL: nothing of that is the case. */
+char *governor_explain(struct daemon *d, const char *name);
+
 /* {limits: [as in govern-limit.h]}; new reference. */
 json_t *governor_list(struct daemon *d);
 

@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/governor.h"
 
 #define OFF "nothing is begun: slipwayd runs with --no-schedule"
 
@@ -14,11 +15,14 @@ static json_t *explain(struct scheduler *s, size_t i)
     const char *group = field_string(s->looks[i].params, "group", NULL);
     const struct watch *w = &s->watches[i];
     bool off = s->daemon->options->no_schedule;
+    _cleanup_free_ char *governed = governor_explain(s->daemon, w->name);
     char text[SCHEDULE_TEXT], again[CALENDAR_TEXT];
+    const char *reason = governed && d->action == SCHEDULE_NOTHING
+                             ? governed : schedule_text(&s->table, i, d, text);
     json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:n, s:n, s:i, s:s*, s:o}", "name", w->name,
                           "state", job_state_name(s->looks[i].state), "action",
                           off ? "none" : schedule_action_name(d->action), "reason",
-                          off ? OFF : schedule_text(&s->table, i, d, text), "again", "position",
+                          off ? OFF : reason, "again", "position",
                           "priority", (int)s->table.vms[i].priority, "group", group, "forecast",
                           s->looks[i].forecasted ? forecast_json(&s->looks[i].forecast)
                                                  : json_null());

@@ -38,6 +38,7 @@ check("only 2.0 MiB free" in job["error"]["message"] and job["error"]["name"] ==
 check(not [f for f in p.leftovers() if f.startswith("snap-")], f"no snapshot: {p.leftovers()}")
 check(job["generation"] == 0 and p.rows("SELECT count(*) FROM passes WHERE ended=0")[0][0] == 0,
       "the mirror is as it was")
+check("paused by itself" in p.api("GET", "/v1/migrations/web/explain")["reason"], "it is explained")
 room.write_text("900 1000")
 p.cli("resume", "web", "--follow")
 check(p.job()["state"] == "mirrored" and p.job()["generation"] == 1, f"it goes on: {p.job()}")

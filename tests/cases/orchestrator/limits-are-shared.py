@@ -42,6 +42,9 @@ check(told("b") == [4500000], "b never had more than its share")
 check(p.job("b")["progress"]["limit_bytes_s"] == 4500000
       and "all syncs" in p.job("b")["progress"]["because"], f"it is shown: {p.job('b')}")
 
+reason = p.api("GET", "/v1/migrations/b/explain")["reason"]
+check("4.3 MiB/s at most: its share of the limit of all syncs" in reason, f"explained: {reason}")
+
 # A tighter scope on top; then other rules; then none.
 p.cli("limit", "set", "source", "src", "--bandwidth", "3M", "--also-cutover")
 wait_told(a=(3 << 20) // 2, b=(3 << 20) // 2)

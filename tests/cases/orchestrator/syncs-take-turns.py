@@ -35,6 +35,8 @@ begin("c", "queued")
 begin("d", "queued", **({"priority": 90} if "priority" in p.job("a")["params"] else {}))
 check(p.job("c")["progress"]["because"] == "host esx1: 2 of 2 syncs run",
       f"the reason is told: {p.job('c')['progress']}")
+check(p.api("GET", "/v1/migrations/c/explain")["reason"] ==
+      "the sync waits for its turn: host esx1: 2 of 2 syncs run", "and explained")
 begin("e", "copy")   # of another host: it need not wait for those before it
 begin("f", "queued")
 check(p.job("f")["progress"]["because"] == "slipwayd: 3 of 3 syncs run",
