@@ -129,9 +129,12 @@ def sync(args, event):
         raise Refused(errno.EPERM, "a draft was committed to this store")
     if state["mode"] not in ("init", "mirror"):
         raise Refused(errno.EPERM, "'sync' does not fit the mode")
-    if state["snapshot"] == args["snapshot"]:
+    if state["snapshot"] == args["snapshot"] and state["mode"] == "mirror":
         return {"generation": state["generation"], "passes": [], "already": True}
     generation = 0 if state["generation"] is None else state["generation"] + 1
+    if state["mode"] == "init":  # the first one is named before it is whole
+        state["snapshot"] = args["snapshot"]
+        save(state)
     live["cancel"] = False
     live["syncing"] = args["snapshot"]
     steps = int(os.environ.get("FAKE_SYNC_STEPS", "2"))

@@ -46,6 +46,8 @@ check(p.job()["state"] == "paused", "a restart changes nothing")
 before = snapshots()
 p.cli("resume", "web", "--follow")
 check(p.job()["state"] == "mirrored" and snapshots() == before, "the same pass came to its end")
+check(p.job()["generation"] == 0 and (p.state / "stores/web/g0-vda").exists(),
+      f"and is a generation: {p.job()}")
 
 # At rest: nothing begins; resumed it is what it was.
 p.cli("pause", "web")
