@@ -161,6 +161,9 @@ int engine_status_get(struct run *run, struct engine_status *status, struct erro
         return r;
     snapshot = field_string(result, "snapshot", NULL);
     snprintf(status->mode, sizeof(status->mode), "%s", field_string(result, "mode", "mirror"));
+    /* A first sync is named before it is whole: that is no generation yet. */
+    if (strcmp(status->mode, "init") == 0)
+        snapshot = NULL;
     status->snapshot = str_dup(snapshot && *snapshot ? snapshot : NULL);
     snapshot = field_string(json_object_get(result, "sync"), "snapshot", NULL);
     status->syncing = str_dup(snapshot);
