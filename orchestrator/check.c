@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "orchestrator/check.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -230,9 +231,11 @@ static void check_size(const json_t *params, const json_t *description, const js
                         (long long)cpus);
 }
 
-/* "7.2.15" against "8.0": negative, 0 or positive. */
+/* "7.2.15" against "8.0": negative, 0 or positive; 0 also for what is no version. */
 static int version_compare(const char *a, const char *b)
 {
+    if (!isdigit((unsigned char)*a) || !isdigit((unsigned char)*b))
+        return 0;
     while (*a || *b) {
         char *end_a, *end_b;
         long x = strtol(a, &end_a, 10), y = strtol(b, &end_b, 10);
