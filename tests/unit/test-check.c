@@ -12,7 +12,7 @@
 #include "orchestrator/fields.h"
 
 #define VM                                                                                         \
-    "\"name\":\"v\",\"uuid\":\"ABC-1\",\"arch\":\"x86_64\",\"memory_bytes\":1073741824,"            \
+    "\"name\":\"v\",\"uuid\":\"ABC-1\",\"arch\":\"x86_64\",\"memory_bytes\":1073741824,"           \
     "\"vcpus\":2,\"os_hint\":\"debian\",\"nics\":[],"                                             \
     "\"disks\":[{\"name\":\"vda\",\"size_bytes\":1,\"cbt\":true,\"format\":\"qcow2\"}]"
 #define NODE "\"archs\":{\"x86_64\":{\"uefi\":true,\"kvm\":true}},\"networks\":{},\"vms\":{}"
