@@ -155,6 +155,11 @@ for name in ("web", "web1", "web2", "web3", "db1-kvm", "db2-kvm"):
     p.api("POST", f"/v1/migrations/{name}/cancel")
 wait_until(lambda: all(m["state"] == "cancelled"
                        for m in p.api("GET", "/v1/migrations")["migrations"]), "all are cancelled")
+answer = json.loads(p.cli("plan", "apply", plan, "--json", expect=1))
+kept = {m["name"]: m.get("why", "") for m in answer["migrations"] if m["did"] == "kept"}
+check(set(kept) == {"web", "web2", "web3", "db1-kvm", "db2-kvm"} and
+      all("remove it" in why for why in kept.values()), f"cancelled ones stay so: {answer}")
+check("was cancelled" in p.cli("plan", "check", plan), "and check says it")
 p.cli("plan", "remove", "wave1")
 p.cli("plan", "show", "wave1", expect=3)
 check(p.api("GET", "/v1/plans") == {"plans": []}, "it is gone")
