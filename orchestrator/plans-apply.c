@@ -71,6 +71,8 @@ static json_t *change(struct daemon *d, const json_t *job, const json_t *body, c
     json_t *e;
     int r = params_complete(body, d->options->pool, &params, &err);
 
+    if (strcmp(field_string(job, "state", ""), "cancelled") == 0)
+        return entry(vm, name, "kept", "it was cancelled; remove it, and apply again to begin anew");
     if (r < 0)
         return entry(vm, name, "failed", error_text(err));
     changes = plan_changes(json_object_get(job, "params"), params);
@@ -112,7 +114,7 @@ static void add_left(struct daemon *d, const char *plan, const json_t *migration
         json_object_set_new(names, field_string(json_object_get(e, "body"), "name", ""),
                             json_true());
     json_array_foreach(members, i, e)
-        if (!json_object_get(names, field_string(e, "name", "")))
+        if (!plan_member_is_over(e) && !json_object_get(names, field_string(e, "name", "")))
             json_array_append_new(
                 done, entry(field_string(e, "vm", ""), field_string(e, "name", ""), "left",
                             "the plan does not select it any more; cancel it if it should not go "

@@ -149,6 +149,11 @@ static void check_old(struct preflight *p, const json_t *old, const json_t *body
         finding_reason(findings, "name", "%s: remove it, or choose another target_name", why);
         return;
     }
+    if (strcmp(field_string(entry, "state", ""), "cancelled") == 0) {
+        finding_warning(findings, "name", "it was cancelled; remove it, and apply again to begin "
+                        "anew");
+        return;
+    }
     if (params_complete(body, p->daemon->options->pool, &params, NULL) < 0)
         return;
     changes = plan_changes(old, params);

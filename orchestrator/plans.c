@@ -23,6 +23,14 @@ json_t *plan_members(struct daemon *d, const char *plan)
     return members;
 }
 
+bool plan_member_is_over(const json_t *member)
+{
+    const char *state = field_string(member, "state", "");
+
+    return strcmp(state, job_state_name(JOB_DONE)) == 0 ||
+           strcmp(state, job_state_name(JOB_CANCELLED)) == 0;
+}
+
 /* How many migrations there are in each state. */
 static json_t *states_of(const json_t *members)
 {
@@ -79,12 +87,11 @@ int plans_remove(struct daemon *d, const char *name, struct error **err)
     if (r < 0)
         return r;
     json_array_foreach(members, i, member) {
-        const char *state = field_string(member, "state", "");
-
-        if (strcmp(state, "done") != 0 && strcmp(state, "cancelled") != 0)
+        if (!plan_member_is_over(member))
             return error_set(err, EBUSY, "plan %s has a migration that is not over: %s is %s; let "
                              "it come to its end, or cancel it", name,
-                             field_string(member, "name", "?"), state);
+                             field_string(member, "name", "?"),
+                             field_string(member, "state", "?"));
     }
     return journal_remove_plan(d->journal, name, err);
 }

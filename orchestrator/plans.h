@@ -57,6 +57,9 @@ int plans_remove(struct daemon *d, const char *name, struct error **err);
 /* Migrations of a plan: [{name, vm, state}]; new reference. */
 json_t *plan_members(struct daemon *d, const char *plan);
 
+/* One of these is done or cancelled. */
+bool plan_member_is_over(const json_t *member);
+
 /* Why a migration that is there, with these params, is not the plan's of the body; NULL: it is.  The
  * caller frees. */
 char *plan_stranger(const json_t *params, const json_t *body);
