@@ -72,7 +72,8 @@ static json_t *change(struct daemon *d, const json_t *job, const json_t *body, c
     int r = params_complete(body, d->options->pool, &params, &err);
 
     if (strcmp(field_string(job, "state", ""), "cancelled") == 0)
-        return entry(vm, name, "kept", "it was cancelled; remove it, and apply again to begin anew");
+        return entry(vm, name, "kept",
+                     "it was cancelled; remove it, and apply again to begin anew");
     if (r < 0)
         return entry(vm, name, "failed", error_text(err));
     changes = plan_changes(json_object_get(job, "params"), params);
