@@ -11,6 +11,7 @@ void model_done(struct model *m)
 {
     json_decref(m->migrations);
     json_decref(m->notes);
+    json_decref(m->decisions);
     free(m->cursor);
     free(m->epoch);
     free(m->version);
@@ -19,17 +20,28 @@ void model_done(struct model *m)
 
 void model_take_snapshot(struct model *m, const json_t *snapshot)
 {
-    json_t *migration, *notes = json_incref(m->notes);
+    json_t *migration, *notes = json_incref(m->notes), *decisions = json_incref(m->decisions);
     size_t i;
 
     model_done(m);
     m->migrations = json_object();
     m->notes = notes ? notes : json_object();
+    m->decisions = decisions ? decisions : json_object();
     m->cursor = str_dup(field_string(snapshot, "cursor", ""));
     m->epoch = str_dup(field_string(snapshot, "epoch", ""));
     m->version = str_dup(field_string(snapshot, "version", ""));
     json_array_foreach(json_object_get(snapshot, "migrations"), i, migration)
         json_object_set(m->migrations, field_string(migration, "name", "?"), migration);
+}
+
+void model_take_decisions(struct model *m, const json_t *schedule)
+{
+    json_t *decision;
+    size_t i;
+
+    json_object_clear(m->decisions);
+    json_array_foreach(json_object_get(schedule, "decisions"), i, decision)
+        json_object_set(m->decisions, field_string(decision, "name", "?"), decision);
 }
 
 static void take_news(struct model *m, const char *name, const json_t *event)

@@ -230,8 +230,8 @@ void report_html(FILE *out, const json_t *report)
 
 void report_html_summary(FILE *out, const json_t *migrations, const char *plan)
 {
-    static const char *const titles[] = {"migration", "VM", "state", "generation", "last sync (UTC)",
-                                         "forecast downtime", "error"};
+    static const char *const titles[] = {"migration", "VM", "state", "generation",
+                                         "last sync (UTC)", "forecast downtime", "error"};
     _cleanup_free_ char *title = plan ? str_format("Migrations of the plan %s", plan)
                                       : str_dup("All migrations");
     json_t *m;

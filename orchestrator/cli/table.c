@@ -152,19 +152,18 @@ static char *downtime_cell(const json_t *m)
 
 static char *note_cell(const struct model *model, const json_t *m)
 {
-    const json_t *rehearsal = json_object_get(m, "rehearsal"), *next = json_object_get(m, "next");
-    const char *note = field_string(model->notes, field_string(m, "name", ""), NULL);
+    const json_t *rehearsal = json_object_get(m, "rehearsal");
+    const char *name = field_string(m, "name", ""), *note = field_string(model->notes, name, NULL);
+    const json_t *decision = json_object_get(model->decisions, name);
     const char *error = field_string(json_object_get(m, "error"), "message", NULL);
 
     if (error)
         return str_dup(error);
     if (field_bool(rehearsal, "active", false))
         return str_format("rehearsal %s", field_string(rehearsal, "state", ""));
-    if (note)
-        return str_dup(note);
-    if (json_is_object(next))
-        return str_dup(field_string(next, "text", field_string(next, "action", "")));
-    return str_dup(json_string_value(next));
+    if (decision && !field_bool(m, "active", false))
+        return str_dup(field_string(decision, "reason", ""));
+    return str_dup(note);
 }
 
 static char *cell(const struct model *model, const json_t *m, const struct table_view *view,

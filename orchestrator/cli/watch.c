@@ -24,6 +24,7 @@
 #define REDRAW_NS (200 * NS_PER_MS)
 #define IDLE_REDRAW_NS (1 * NS_PER_S)
 #define RETRY_NS (500 * NS_PER_MS)
+#define ASK_NEXT_NS (5 * NS_PER_S)
 
 struct watch {
     const struct cli_common *common;
@@ -90,6 +91,27 @@ static void *follow(void *context)
     return NULL;
 }
 
+/* What is done next is decided anew all the time and is no event; failures are the other thread's
+ * to tell. */
+static void *ask_next(void *context)
+{
+    struct watch *w = context;
+
+    for (;; clock_sleep_ns(ASK_NEXT_NS)) {
+        _cleanup_error_ struct error *err = NULL;
+        _cleanup_json_ json_t *schedule = NULL;
+
+        if (client_call(w->common->socket, "GET", "/v1/schedule", NULL, &schedule, &err) < 0)
+            continue;
+        pthread_mutex_lock(&w->lock);
+        model_take_decisions(&w->model, schedule);
+        w->changed = true;
+        pthread_mutex_unlock(&w->lock);
+        terminal_wake();
+    }
+    return NULL;
+}
+
 static void draw(struct watch *w, const char *only)
 {
     struct table_view view = {.utf8 = text_is_utf8(), .only = only,
@@ -139,7 +161,7 @@ static void watch_until_end(struct watch *w, const char *only)
 int status_table(const struct cli_common *common, const json_t *snapshot, const char *only)
 {
     static struct watch w; /* the thread has it until the process ends */
-    pthread_t thread;
+    pthread_t thread, other;
     int r = terminal_enter();
 
     if (r < 0)
@@ -148,6 +170,8 @@ int status_table(const struct cli_common *common, const json_t *snapshot, const 
     pthread_mutex_init(&w.lock, NULL);
     model_take_snapshot(&w.model, snapshot);
     r = pthread_create(&thread, NULL, follow, &w);
+    if (r == 0)
+        r = pthread_create(&other, NULL, ask_next, &w);
     if (r == 0)
         watch_until_end(&w, only);
     terminal_leave();

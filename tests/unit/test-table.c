@@ -136,7 +136,14 @@ static void what_needs_attention_comes_first(void **state)
     tell(&m, "m0000", json_pack("{s:i, s:I, s:{s:b, s:{s:f}}}", "generation", 12, "synced_ns",
                                 (json_int_t)(1000 - 200) * (json_int_t)NS_PER_S, "forecast",
                                 "at_least", 0, "total", "expected_s", 12.34));
+    {
+        _cleanup_json_ json_t *schedule = json_pack("{s:[{s:s, s:s}]}", "decisions", "name", "m0001",
+                                                    "reason", "its window opens at ten");
+
+        model_take_decisions(&m, schedule);
+    }
     text = drawn(&m, 140, 10);
+    assert_non_null(strstr(text, "its window opens at ten"));
     assert_non_null(strstr(text, "1000 migrations"));
     assert_true(strstr(text, "m0900") < strstr(text, "m0800"));
     assert_true(strstr(text, "m0800") < strstr(text, "m0000"));
