@@ -9,7 +9,7 @@
  *    "rules": [{"when"?: window or [windows] of calendar.h, "bandwidth"?: bytes per second, "100M",
  *               "20Mbit", "medium" (20 Mbit/s), "fast" (30 Mbit/s) or "unlimited",
  *               "iops"?: reads per second, "syncs"?: how many at the same time}, …],
- *    "also_cutover"?: true: the last delta of a cutover keeps to it too}
+ *    "also_cutover"?: true: the last delta of a cutover, and hydration, keep to it too}
  *
  * The first rule whose time it is counts, with all its fields; what it does not name is not limited.
  * The limits that a sync runs under hold together.

@@ -9,7 +9,7 @@
  * remembers them meanwhile.
  *
  * A cutover does not wait for a turn and is downtime: only limits with also_cutover hold for its
- * last delta.  Hydration is never limited from here.
+ * last delta, and for what is fetched in the background behind an instant one.
  *
  * Threads: one per flow, which talks to the engine by a connection of its own and looks at it every
  * few seconds.  Everything else happens in the threads that call.  What is decided is guarded by

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/governor.h"
 #include "orchestrator/steps.h"
 
 #define LOOK_NS (500 * NS_PER_MS)
@@ -248,7 +249,7 @@ static int hydrated(struct run *run, int64_t generation, struct error **err)
     return r < 0 ? r : job_set_fact(run->daemon, run->job, "hydrated", json_true(), err);
 }
 
-int step_hydrate(struct run *run, struct error **err)
+static int hydrate(struct run *run, struct error **err)
 {
     while (!job_fact(run->job, "hydrated")) {
         struct engine_status status = {0};
@@ -268,4 +269,17 @@ int step_hydrate(struct run *run, struct error **err)
         clock_sleep_ns(LOOK_NS);
     }
     return 0;
+}
+
+int step_hydrate(struct run *run, struct error **err)
+{
+    _cleanup_error_ struct error *why = NULL;
+    int r;
+
+    /* The VM runs already: limits that cannot be told are no reason to leave it without its disks. */
+    if (!job_fact(run->job, "hydrated") && governor_begin_flow(run, true, &why) < 0)
+        run_note(run, "the limits do not hold for what is still fetched: %s", error_text(why));
+    r = hydrate(run, err);
+    governor_end_flow(run);
+    return r;
 }

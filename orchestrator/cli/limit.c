@@ -25,7 +25,8 @@ static const struct cli_option set_options[] = {
     {"when", "WINDOW", KEY_WHEN,
      "as \"mon-fri 08:00-18:00\": the amounts behind it are for then, those\n"
      "before it for all other times; may be repeated", NULL, 0},
-    {"also-cutover", NULL, KEY_ALSO_CUTOVER, "the last delta of a cutover keeps to it, too", NULL,
+    {"also-cutover", NULL, KEY_ALSO_CUTOVER, "the last delta of a cutover keeps to it, too, and what is\n"
+     "fetched behind an instant one", NULL,
      0},
     CLI_OPTIONS_END};
 
@@ -154,7 +155,7 @@ static void print_limit(const json_t *limit)
     json_array_foreach(json_object_get(limit, "rules"), i, rule)
         print_rule(rule);
     if (field_bool(limit, "also_cutover", false))
-        printf("  also for the last delta of a cutover\n");
+        printf("  also for cutovers\n");
 }
 
 static int list(int argc, char **argv)

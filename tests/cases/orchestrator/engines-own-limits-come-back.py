@@ -48,3 +48,23 @@ check(log()[5:] == [500000, 700000], f"the last delta keeps to it where that is 
 p.api("PUT", "/v1/limits", {"scope": "all", "rules": [{"bandwidth": 400000}]})
 p.verb("cutover")
 check(len(log()) == 7, f"and not where it is not: {log()}")
+
+# Behind an instant cutover, too.
+q = Platform(work / "y")
+q.start(FAKE_HYDRATE_STEPS=3)
+q.add_source()
+q.migrate(morph=False, commit_window_s=0)
+p.stop()
+
+
+def told():
+    path = q.state / "stores" / "web" / "limits.log"
+    return [json.loads(line)["source_bytes_s"] for line in path.read_text().splitlines()] \
+        if path.exists() else []
+
+
+q.api("PUT", "/v1/limits", {"scope": "all", "rules": [{"bandwidth": 300000}], "also_cutover": True})
+q.api("POST", "/v1/migrations/web/cutover", {"instant": True})
+job = q.wait_rest()
+check(job["state"] == "done", f"it arrives: {job}")
+check(told() == [300000, 0], f"hydration keeps to it: {told()}")
