@@ -168,6 +168,7 @@ struct pass {
     double bytes, seconds; /* seconds <= 0: was not measured */
     double size;           /* of an initial one: the bytes of all disks */
     bool initial, full;    /* full: everything was compared */
+    bool slow;             /* limited, as a cutover is not; its rate says nothing */
 };
 
 struct measured {
@@ -202,11 +203,29 @@ static bool pass_read(const json_t *row, struct pass *p)
         return false;
     *p = (struct pass){.row = row, .initial = strcmp(kind, "initial") == 0};
     p->full = !p->initial && json_is_string(json_object_get(row, "why_full"));
+    p->slow = field_integer(row, "limited", 0) != 0;
     p->bytes = result_sum(row, "bytes");
     p->size = p->initial ? result_sum(row, "changed_bytes") : 0;
     if (seconds > 0 && seconds <= SECONDS_MAX && json_is_array(json_object_get(row, "result")))
         p->seconds = seconds;
     return true;
+}
+
+/* Where there are others, passes that were slowed down tell nothing of the rate. */
+static void mark_slow(struct pass *passes, size_t count)
+{
+    bool others = false;
+
+    for (size_t i = 0; i < count; i++)
+        others |= passes[i].seconds > 0 && passes[i].bytes > 0 && !passes[i].slow;
+    for (size_t i = 0; i < count; i++)
+        passes[i].slow &= others;
+}
+
+/* False: nothing of its time can be told from its bytes. */
+static bool tells_rate(const struct pass *p)
+{
+    return p->seconds > 0 && !p->full && !p->slow;
 }
 
 /* seconds = fixed + bytes / rate, by least squares over passes that compared nothing.  False: they
@@ -219,7 +238,7 @@ static bool fit_line(const struct pass *passes, size_t count, bool with_initial,
     for (size_t i = 0; i < count; i++) {
         const struct pass *p = &passes[i];
 
-        if (p->seconds <= 0 || p->full || (p->initial && !with_initial))
+        if (!tells_rate(p) || (p->initial && !with_initial))
             continue;
         n++;
         sx += p->bytes;
@@ -249,7 +268,7 @@ static bool fit_ends(const struct pass *passes, size_t count, double *ret_fixed,
     for (size_t i = 0; i < count; i++) {
         const struct pass *p = &passes[i];
 
-        if (p->seconds <= 0 || p->full)
+        if (!tells_rate(p))
             continue;
         if (p->bytes > 0 && (!largest || p->bytes > largest->bytes))
             largest = p;
@@ -272,7 +291,7 @@ static void rates_take(const struct pass *passes, size_t count, double rate, str
         double fixed = MAX(0, m->copy_fixed), copying = p->seconds - fixed;
 
         /* Where the fixed cost is most of it the rest says nothing. */
-        if (p->seconds > 0 && !p->full && p->bytes > 0 && copying > fixed)
+        if (tells_rate(p) && p->bytes > 0 && copying > fixed)
             sample_add(&m->rate, p->bytes / copying);
     }
     if (m->rate.n == 0)
@@ -441,6 +460,7 @@ void forecast_make(const json_t *passes, const json_t *transitions, const json_t
     size_t count;
     struct pass *list = passes_read(passes, &count);
 
+    mark_slow(list, count);
     tries_take(transitions, &t);
     measure(list, count, &m);
     f.passes = (unsigned)count;

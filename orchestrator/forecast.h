@@ -4,8 +4,8 @@
  * migration, split as report.c splits a downtime.  Pure: no clock, no journal, no locks.
  *
  *   shutdown  earlier tries
- *   delta     fixed cost of a pass + dirty bytes since the last one / copy rate.  It grows while
- *             nothing is copied, up to the size of the disks.  Without changed-block tracking
+ *   delta     fixed cost of a pass + dirty bytes since the last one / copy rate (of passes that no
+ *             limit slowed down, where there are such).  It grows while nothing is copied, up to the size of the disks.  Without changed-block tracking
  *             everything is compared each time, which takes as long as it did last.  Instant
  *             cutover: the freeze alone, nothing is copied before the VM runs.
  *   morph     earlier tries, else rehearsals (there the appliance is cold, so it is slower)

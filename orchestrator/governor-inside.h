@@ -25,6 +25,7 @@ struct govern_flow {
     struct govern_amount told;
     double measured;           /* bytes per second; < 0: not known */
     double held_back;          /* the backoff's rate; 0: it is not */
+    bool slowed; /* it was limited as no cutover would be */
     bool ending;
 };
 

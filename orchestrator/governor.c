@@ -387,10 +387,12 @@ static void tell_why_limited(struct govern_flow *f, const struct govern_entries 
     _cleanup_free_ char *scope = NULL;
 
     p->limit_bytes_s = f->want.bytes_s;
+    f->slowed |= f->held_back > 0;
     p->because[0] = '\0';
     for (size_t i = 0; i < share->scope_count; i++) {
         const struct govern_entry *e = &entries->list[share->scopes[i]];
 
+        f->slowed |= (e->amount.bytes_s || e->amount.iops) && !govern_limit_also_cutover(e->limit);
         if ((e->amount.bytes_s || e->amount.iops) &&
             (!least || (e->amount.bytes_s && e->amount.bytes_s < least->amount.bytes_s)))
             least = e;
@@ -505,13 +507,14 @@ int governor_begin_flow(struct run *run, bool cutover, struct error **err)
     return r;
 }
 
-void governor_end_flow(struct run *run)
+bool governor_end_flow(struct run *run)
 {
     struct govern_flow *f = run->flow;
     struct daemon *d = run->daemon;
+    bool slowed;
 
     if (!f)
-        return;
+        return false;
     run->flow = NULL;
     pthread_mutex_lock(&d->lock);
     for (struct govern_flow **p = &d->governor->flows; *p; p = &(*p)->next)
@@ -528,7 +531,9 @@ void governor_end_flow(struct run *run)
     if (f->thread)
         pthread_join(f->thread, NULL);
     control_close(f->control);
+    slowed = f->slowed;
     free(f);
+    return slowed;
 }
 
 char *governor_explain(struct daemon *d, const char *name)

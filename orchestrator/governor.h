@@ -37,7 +37,8 @@ unsigned governor_running_locked(const struct daemon *d);
 /* Tells the engine its share and watches it from now on.  cutover: as above.  The engine may have to
  * be started for it. */
 int governor_begin_flow(struct run *run, bool cutover, struct error **err);
-void governor_end_flow(struct run *run);
+/* True: the copy was slower than that of a cutover would have been. */
+bool governor_end_flow(struct run *run);
 
 /* Why a sync waits or goes slowly, or why a migration paused by itself: a sentence without its full
  * stop, freed by the caller.  NULL: nothing of that is the case. */

@@ -12,10 +12,10 @@ int journal_list_recent(struct journal *j, const char *migration, json_t **ret_p
     _cleanup_json_ json_t *passes = NULL, *transitions = NULL;
     int r = journal_run(j, &passes, err,
                         "SELECT kind, since, snapshot, generation, result_json, why_full,"
-                        " started_ns, started_mono_ns, boot_id, freeze_s, seconds FROM passes"
-                        " WHERE migration=?1 AND generation IS NOT NULL AND (kind='initial' OR"
-                        " id IN (SELECT id FROM passes WHERE migration=?1 ORDER BY id DESC"
-                        " LIMIT " RECENT ")) ORDER BY id",
+                        " started_ns, started_mono_ns, boot_id, freeze_s, limited, seconds"
+                        " FROM passes WHERE migration=?1 AND generation IS NOT NULL"
+                        " AND (kind='initial' OR id IN (SELECT id FROM passes"
+                        " WHERE migration=?1 ORDER BY id DESC LIMIT " RECENT ")) ORDER BY id",
                         "s", migration);
 
     /* Syncs have their own rows; of them there may be thousands. */
@@ -34,4 +34,9 @@ int journal_list_recent(struct journal *j, const char *migration, json_t **ret_p
     *ret_passes = steal_ptr(passes);
     *ret_transitions = steal_ptr(transitions);
     return 0;
+}
+
+int journal_set_pass_limited(struct journal *j, int64_t id, struct error **err)
+{
+    return journal_run(j, NULL, err, "UPDATE passes SET limited=1 WHERE id=?", "i", id);
 }

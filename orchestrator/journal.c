@@ -75,6 +75,8 @@ static const char *const schema[] = {
 
     "CREATE TABLE groups(name TEXT PRIMARY KEY, phase TEXT NOT NULL, members_json TEXT NOT NULL,"
     " reason TEXT);",
+
+    "ALTER TABLE passes ADD COLUMN limited INTEGER NOT NULL DEFAULT 0;",
 };
 
 void stamp_now(struct stamp *stamp)

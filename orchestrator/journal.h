@@ -62,7 +62,7 @@ int journal_list_transitions(struct journal *journal, const char *migration, jso
 
 /*
  * Passes: {id, migration, kind: "initial"|"delta"|"final", since, snapshot, private, generation,
- * result, why_full, started_ns, started_mono_ns, boot_id, freeze_s, seconds, ended}.  freeze_s:
+ * result, why_full, started_ns, started_mono_ns, boot_id, freeze_s, limited, seconds, ended}.  freeze_s:
  * from its begin until its snapshot was there.  At most one pass of a migration is not ended.
  */
 int journal_begin_pass(struct journal *journal, const char *migration, const char *kind,
@@ -79,6 +79,9 @@ int journal_open_pass(struct journal *journal, const char *migration, json_t **r
                       struct error **err);
 int journal_list_passes(struct journal *journal, const char *migration, json_t **ret_rows,
                         struct error **err);
+
+/* A pass that was slower than the last one of a cutover would be, because of limits. */
+int journal_set_pass_limited(struct journal *journal, int64_t id, struct error **err);
 
 /* What a forecast is made of: the latest committed passes and the initial one, the latest
  * transitions without those of syncs, oldest first, and the latest rehearsals, latest first. */

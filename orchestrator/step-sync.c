@@ -267,7 +267,7 @@ static void count_pass(struct run *run, const char *kind, const json_t *result, 
 }
 
 /* At the speed that the governor allows, and as long as there is room on the source. */
-static int copy_governed(struct run *run, const struct source_snapshot *snapshot,
+static int copy_governed(struct run *run, int64_t id, const struct source_snapshot *snapshot,
                          json_t **ret_result, struct error **err)
 {
     _cleanup_json_ json_t *args = sync_args(run, snapshot);
@@ -279,7 +279,8 @@ static int copy_governed(struct run *run, const struct source_snapshot *snapshot
     if (r == 0)
         r = sync_call(run, args, ret_result, &failure);
     run->serving = NULL;
-    governor_end_flow(run);
+    if (governor_end_flow(run) && r == 0)
+        r = journal_set_pass_limited(run->daemon->journal, id, &failure);
     /* Then there is another sentence for it. */
     return r == 0 || run->source_full ? r : error_move(err, &failure);
 }
@@ -290,7 +291,7 @@ static int pass_copy(struct run *run, const char *kind, int64_t id,
     _cleanup_json_ json_t *result = NULL;
     uint64_t start = clock_now_ns();
     int64_t generation;
-    int r = copy_governed(run, snapshot, &result, err);
+    int r = copy_governed(run, id, snapshot, &result, err);
 
     if (r == -ENOSPC && run->source_full)
         return source_room_give_up(run, id, snapshot, err);

@@ -25,9 +25,9 @@ static const struct cli_option set_options[] = {
     {"when", "WINDOW", KEY_WHEN,
      "as \"mon-fri 08:00-18:00\": the amounts behind it are for then, those\n"
      "before it for all other times; may be repeated", NULL, 0},
-    {"also-cutover", NULL, KEY_ALSO_CUTOVER, "the last delta of a cutover keeps to it, too, and what is\n"
-     "fetched behind an instant one", NULL,
-     0},
+    {"also-cutover", NULL, KEY_ALSO_CUTOVER,
+     "the last delta of a cutover keeps to it, too, and what is\n"
+     "fetched behind an instant one", NULL, 0},
     CLI_OPTIONS_END};
 
 /* The rules in the order they were given; the first is that of all other times. */

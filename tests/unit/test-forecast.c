@@ -185,6 +185,20 @@ static void gaps_between_passes_are_no_intervals(void **state)
     assert_true(f.rate_bytes_s == 10 * MB);
 }
 
+static void limited_passes_tell_no_rate(void **state)
+{
+#define LIMITED ",{\"kind\":\"delta\",\"generation\":3,\"started_ns\":1300000000000,"             \
+                "\"seconds\":50.0,\"limited\":1,\"result\":[{\"bytes\":100000000}]}"
+    struct forecast f = make("[" PASSES LIMITED "]", "[]", "[]", "{}", 1300);
+
+    /* 100 MB in 50 s, because of a limit that a cutover does not keep to. */
+    assert_true(f.rate_bytes_s == 10 * MB && f.dirty_bytes_s == 1 * MB);
+    /* It is better than nothing. */
+    f = make("[{\"kind\":\"initial\",\"generation\":0,\"started_ns\":1200000000000}" LIMITED "]",
+             "[]", "[]", "{}", 1300);
+    assert_true(f.rate_bytes_s == 2 * MB);
+}
+
 static void instant_does_not_grow(void **state)
 {
     struct forecast f = make("[" PASSES "]", "[]", "[]", "{\"instant\":true}", 9000);
@@ -281,6 +295,7 @@ int main(void)
         cmocka_unit_test(rehearsals_stand_in),
         cmocka_unit_test(what_is_not_done_takes_nothing),
         cmocka_unit_test(gaps_between_passes_are_no_intervals),
+        cmocka_unit_test(limited_passes_tell_no_rate),
         cmocka_unit_test(instant_does_not_grow),
         cmocka_unit_test(comparing_everything_takes_as_long_again),
         cmocka_unit_test(clock_that_was_set_does_no_harm),

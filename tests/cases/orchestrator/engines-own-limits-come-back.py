@@ -37,6 +37,8 @@ engine("limit", source_bytes_s=700000, source_iops=0)
 p.api("PUT", "/v1/limits", {"scope": "all", "rules": [{"bandwidth": 500000}]})
 p.verb("sync")
 check(log() == [700000, 500000, 700000], f"ours, then its own again: {log()}")
+check([row[0] for row in p.rows("SELECT limited FROM passes ORDER BY id")] == [0, 1],
+      "the forecast is told which passes were slowed down")
 p.api("PUT", "/v1/limits", {"scope": "all", "rules": [{"bandwidth": 900000}]})
 p.verb("sync")
 check(log()[3:] == [700000, 700000], f"the lower one holds: {log()}")
