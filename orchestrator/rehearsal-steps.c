@@ -16,6 +16,7 @@
 #define DROP_TIMEOUT_NS (60 * NS_PER_S)
 #define CONSOLE_MAX ((size_t)16 << 20)
 #define CONSOLE "console:"
+#define PORT "port:"
 
 static char *vm_name(const struct rehearsal *h)
 {
@@ -216,6 +217,36 @@ static int wait_console(struct run *run, struct rehearsal *h, const char *patter
     return r;
 }
 
+/* The guest's agent tells whether somebody listens: no network is needed for that. */
+static int wait_port(struct run *run, struct rehearsal *h, unsigned port, uint64_t timeout_ns,
+                     struct error **err)
+{
+    _cleanup_free_ char *name = vm_name(h);
+    uint64_t start = clock_now_ns();
+    bool told = false;
+
+    for (;;) {
+        int r = node_guest_listens(run->node, name, port, err);
+
+        if (r == 1)
+            return 0;
+        if (r < 0 && r != -EAGAIN)
+            return r;
+        told = told || r == 0;
+        r = needs_running(run, name, err);
+        if (r < 0)
+            return r;
+        if (clock_now_ns() - start > timeout_ns)
+            return error_set(err, ETIMEDOUT, told ? "nobody listens on port %u of the rehearsed VM "
+                             "after %llu s" : "whether somebody listens on port %u was not told "
+                             "within %llu s: that needs a guest agent in a Linux guest that may "
+                             "read files", port, (unsigned long long)(timeout_ns / NS_PER_S));
+        if (run_interrupted(run))
+            return error_set(err, ECANCELED, "the rehearsal was stopped");
+        clock_sleep_ns(POLL_NS);
+    }
+}
+
 static int judge(struct run *run, struct rehearsal *h, const json_t *report, struct error **err)
 {
     const char *check = field_string(h->params, "check", "auto"), *how = "console";
@@ -225,8 +256,12 @@ static int judge(struct run *run, struct rehearsal *h, const json_t *report, str
     _cleanup_free_ char *name = vm_name(h);
     int r;
 
+    if (str_starts(check, PORT))
+        how = "port";
     if (str_starts(check, CONSOLE))
         r = wait_console(run, h, check + strlen(CONSOLE), timeout, err);
+    else if (str_starts(check, PORT))
+        r = wait_port(run, h, (unsigned)strtoul(check + strlen(PORT), NULL, 10), timeout, err);
     else
         r = node_wait_up(run->node, name, timeout, agent ? UINT64_MAX : SETTLE_NS, run_interrupted,
                          run, &how, err);

@@ -15,6 +15,7 @@
 
 #define TIMEOUT_DEFAULT_S 600
 #define CONSOLE "console:"
+#define PORT "port:"
 
 static const char *const states[] = {"drafting", "morphing", "booting", "kept", "discarding",
                                      "passed",   "failed",   "stopped"};
@@ -242,9 +243,17 @@ static int check_what(const char *check, struct error **err)
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (strcmp(check, known[i]) == 0)
             return 0;
+    if (str_starts(check, PORT)) {
+        char *end;
+        long port = strtol(check + strlen(PORT), &end, 10);
+
+        if (check[strlen(PORT)] >= '1' && !*end && port <= 65535)
+            return 0;
+        return error_set(err, EINVAL, "check: '%s' must be port:NUMBER, 1 to 65535", check);
+    }
     if (!str_starts(check, CONSOLE) || !check[strlen(CONSOLE)])
-        return error_set(err, EINVAL, "check cannot be '%s': choose auto, agent, running or "
-                         "console:REGEX", check);
+        return error_set(err, EINVAL, "check cannot be '%s': choose auto, agent, running, "
+                         "console:REGEX or port:NUMBER", check);
     if (regcomp(&regex, check + strlen(CONSOLE), REG_EXTENDED | REG_NOSUB) != 0)
         return error_set(err, EINVAL, "check: '%s' is no extended regular expression",
                          check + strlen(CONSOLE));

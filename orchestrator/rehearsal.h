@@ -21,7 +21,8 @@
 struct run;
 
 /*
- * body: {check?: "auto" | "agent" | "running" | "console:REGEX", timeout_s?, keep?: bool} or NULL.
+ * body: {check?: "auto" | "agent" | "running" | "console:REGEX" |
+ * "port:N", timeout_s?, keep?: bool} or NULL.
  * auto: the guest agent where the guest has one, else that the VM runs without a crash.  *ret is the
  * rehearsal as the API shows it.  EPERM: the migration has no generation, or is past the mirror;
  * EBUSY: one is going on.

@@ -18,7 +18,8 @@ enum rehearse_key { KEY_CHECK = KEY_OWN, KEY_TIMEOUT, KEY_KEEP, KEY_STOP };
 
 static const struct cli_option rehearse_options[] = {
     {"check", "WHAT", KEY_CHECK,
-     "the verdict: agent, running, console:REGEX, or auto (default:\n"
+     "the verdict: agent, running, console:REGEX, port:N (somebody\n"
+     "listens there, as the guest agent tells), or auto (default:\n"
      "the guest agent where there is one)", "agent running auto", 0},
     {"timeout", "S", KEY_TIMEOUT, "how many seconds it has to come up (default 600)", NULL, 0},
     {"keep", NULL, KEY_KEEP, "leave the VM running when it came up", NULL, 0},

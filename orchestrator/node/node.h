@@ -98,3 +98,10 @@ int node_reopen_disks(struct node *node, const char *name, const json_t *places,
 int node_wait_up(struct node *node, const char *name, uint64_t timeout_ns, uint64_t settle_ns,
                  bool (*cancelled)(void *), void *context, const char **ret_how,
                  struct error **err);
+
+/*
+ * Does a Linux guest listen on this TCP port, other than on its loopback?  Told by its agent, out of
+ * /proc/net/tcp: it works however the VM is (not) connected.  1: yes; 0: no; -EAGAIN without a
+ * sentence: the agent does not answer (yet), or does not let files be read.
+ */
+int node_guest_listens(struct node *node, const char *name, unsigned port, struct error **err);

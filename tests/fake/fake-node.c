@@ -203,6 +203,17 @@ int node_wait_up(struct node *n, const char *name, uint64_t timeout_ns, uint64_t
     return fake_failure(n->folder, "wait_up", err);
 }
 
+/* The ports of all guests are in FOLDER/listens. */
+int node_guest_listens(struct node *n, const char *name, unsigned port, struct error **err)
+{
+    _cleanup_free_ char *path = str_format("%s/listens", n->folder), *text = NULL;
+    _cleanup_free_ char *wanted = str_format("%u", port);
+
+    if (fdio_read_file(path, 100, &text, NULL) < 0)
+        return -EAGAIN;
+    return strcmp(text, wanted) == 0;
+}
+
 bool node_has_tpm(struct node *node, const char *arch)
 {
     return false;

@@ -8,7 +8,7 @@ of it.  A cutover ends it first."""
 import json
 import time
 
-from case import check, work
+from case import check, wait_until, work
 from fakes import Platform, kill_everywhere
 
 
@@ -92,6 +92,21 @@ check(not list(p.node.glob("web-rehearsal.*")), "no VM of the rehearsal is left"
 status, answer = p.raw("POST", "/v1/migrations/web/rehearsal")
 check(status == 409 and "done" in answer["error"]["message"], "too late to rehearse")
 check(len(p.api("GET", "/v1/migrations/web/rehearsals")["rehearsals"]) == 6, "all are remembered")
+p.stop()
+
+# The verdict of a port comes from the guest's agent, when that answers.
+p = Platform(work / "port")
+p.start()
+p.add_source()
+p.migrate()
+(p.node / "listens").write_text("80")
+for port, state, word in ((80, "passed", None), (81, "failed", "nobody listens on port 81")):
+    p.api("POST", "/v1/migrations/web/rehearsal", {"check": f"port:{port}", "timeout_s": 1})
+    wait_until(lambda: not p.job()["rehearsal"]["active"], "it ends")
+    job = p.job()["rehearsal"]
+    check(job["state"] == state and (word or "") in job.get("error", ""), f"{job}")
+status, answer = p.raw("POST", "/v1/migrations/web/rehearsal", '{"check": "port:0"}')
+check(status == 400 and "port:NUMBER" in answer["error"]["message"], f"{answer}")
 p.stop()
 
 
