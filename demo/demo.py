@@ -21,7 +21,9 @@ sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
 import guest  # noqa: E402
 import records  # noqa: E402
+import partner  # noqa: E402
 from agent import Agent  # noqa: E402
+from goback import go_back  # noqa: E402
 from proof import Proof  # noqa: E402
 from stage import NAME, SOURCE, VM, Stage, remove_kept  # noqa: E402
 from supervisor import supervised  # noqa: E402
@@ -52,7 +54,7 @@ def last_line(text):
     return lines[-1][-70:] if lines else "…"
 
 
-def boot_source(stage, clock):
+def boot_source(stage, clock, partnered):
     clock.say("guest image (built once from Debian packages, about half a minute)")
     guest.folder(two_disks=True)
     clock.say("the source: a libvirtd of its own, VM 'records' on pvscsi and vmxnet3, two disks")
@@ -60,6 +62,8 @@ def boot_source(stage, clock):
     console = guest.Console(stage.serial)
     console.wait_for(r"recorder: record \d+", timeout=BOOT_TIMEOUT_S, alive=stage.source_runs,
                      heartbeat=lambda text: clock.heartbeat("  booting: " + last_line(text)))
+    if partnered:
+        partner.boot(stage, clock)
     clock.say("the source runs, its recorder writes")
     return console
 
@@ -139,13 +143,21 @@ def migrate(stage, console, clock, options, proof):
     stage.slipway("source", "add", SOURCE, stage.source_uri)
     stage.slipway("vm", "list", SOURCE)
     clock.say("initial sync, while the guest writes")
-    stage.slipway("migrate", f"{SOURCE}/{VM}", "--name", NAME, "--pool", str(stage.pool),
-                  "--map-network", "user=user", "--boot-timeout", str(BOOT_TIMEOUT_S), "--follow")
+    words = ["--pool", str(stage.pool), "--map-network", "user=user", "--boot-timeout",
+             f"{BOOT_TIMEOUT_S}s"]
+    words += ["--failback"] if options.rollback else []
+    words += ["--commit-window", "none"] if options.instant else []
+    words += ["--group", partner.GROUP] if options.group else []
+    stage.slipway("migrate", f"{SOURCE}/{VM}", "--name", NAME, *words, "--follow")
+    if options.group:
+        partner.migrate(stage, words)
     for number in (1, 2):
         wait_for_records(console, clock, 30)
         clock.say(f"delta {number}")
         if number == 2 and options.rehearse:
             rehearse(stage, console, clock, proof)
+        elif options.group:
+            partner.sync(stage, clock, proof)
         else:
             stage.slipway("sync", NAME, "--follow")
     look_inside(stage, clock)
@@ -154,7 +166,10 @@ def migrate(stage, console, clock, options, proof):
     if options.instant:
         return cut_over_at_once(stage, clock)
     clock.say("cutover: the source stops, last delta, morph, flip, the VM starts on the node")
-    stage.slipway("cutover", NAME, "--follow")
+    if options.group:
+        partner.cut_over(stage, clock, proof)
+    else:
+        stage.slipway("cutover", NAME, "--follow")
     clock.say("the VM runs on the node")
     return None
 
@@ -207,6 +222,7 @@ def check_records(source_text, written, agent, clock, proof):
         silence = arrived[len(written)].time - last.time
         proof.note("by the guest's own clock, from its last record on the source to its first on "
                    f"the node: {silence:.1f} s")
+    return arrived[-1]
 
 
 def check_guest(agent, proof):
@@ -256,7 +272,7 @@ To remove it: ./run demo --remove {folder}""")
 
 def run(stage, clock, options):
     proof = Proof()
-    console = boot_source(stage, clock)
+    console = boot_source(stage, clock, options.group)
     missing = migrate(stage, console, clock, options, proof)
     print("\nReport\n", flush=True)
     stage.slipway("report", NAME)
@@ -271,8 +287,12 @@ def run(stage, clock, options):
     stage.stop_daemon()
     agent = Agent(stage.agent_socket())
     agent.wait(BOOT_TIMEOUT_S, lambda: clock.heartbeat("  waiting for the guest agent"))
-    check_records(source_text, written, agent, clock, proof)
+    last = check_records(source_text, written, agent, clock, proof)
     check_guest(agent, proof)
+    if options.group:
+        partner.check(stage, clock, proof, BOOT_TIMEOUT_S)
+    if options.rollback:
+        go_back(stage, console, last, clock, proof)
     proof.print()
     return proof.holds()
 
@@ -285,8 +305,14 @@ def main():
                         help="the VM starts before its last delta is here")
     parser.add_argument("--rehearse", action="store_true",
                         help="the cutover is rehearsed before, while the source runs")
+    parser.add_argument("--rollback", action="store_true",
+                        help="in the end the guest goes back, with what it wrote meanwhile")
+    parser.add_argument("--group", action="store_true",
+                        help="a second guest is cut over with the first, as one")
     parser.add_argument("--remove", metavar="FOLDER", help="remove what --keep left")
     options = parser.parse_args()
+    if options.instant and (options.rollback or options.group):
+        parser.error("--instant is shown by itself, without --rollback and --group")
     if options.remove:
         remove_kept(options.remove)
         return 0
@@ -310,7 +336,7 @@ def demo(options):
         else:
             clock.say("removing everything")
             stage.remove()
-    clock.say(("the VM has arrived, nothing was lost" if good else "the demo FAILED")
+    clock.say(("nothing was lost" if good else "the demo FAILED")
               + (", everything is kept" if kept else ", nothing is left behind"))
     return 0 if good else 1
 

@@ -46,11 +46,11 @@ class Stage:
         """Copies the guest's disks, defines and starts the source VM."""
         self.disks = guest.disks(self.folder, two_disks=True)
         self.source_uri = libvirtd.start("source", str(self.folder))
-        self.source_virsh("define", self._write("source.xml", guest.domain_xml(
+        self.source_virsh("define", self.write("source.xml", guest.domain_xml(
             VM, self.disks, self.serial)))
         self.source_virsh("start", VM)
 
-    def _write(self, name, text):
+    def write(self, name, text):
         path = self.folder / name
         path.write_text(text, encoding="utf-8")
         return str(path)
@@ -63,8 +63,8 @@ class Stage:
             raise RuntimeError(f"virsh {' '.join(words)}: {result.stdout.strip()}")
         return result.stdout.strip()
 
-    def source_runs(self):
-        return self.source_virsh("domstate", VM) == "running"
+    def source_runs(self, name=VM):
+        return self.source_virsh("domstate", name) == "running"
 
     def start_daemon(self):
         with open(self.folder / "slipwayd.log", "ab") as log:
@@ -97,10 +97,10 @@ class Stage:
         self.daemon.terminate()
         self.daemon.wait()
 
-    def agent_socket(self):
+    def agent_socket(self, name=NAME):
         """Where the moved guest's agent is, once slipwayd has let go of libvirt's driver."""
         channels = self.folder / "node" / "lib" / "qemu" / "channel" / "target"
-        found = list(channels.glob(f"domain-*-{NAME}/org.qemu.guest_agent.0"))
+        found = list(channels.glob(f"domain-*-{name}/org.qemu.guest_agent.0"))
         if not found:
             raise RuntimeError(f"there is no guest agent channel below {channels}")
         return found[0]
@@ -136,7 +136,7 @@ class Stage:
     def keep(self):
         """Leaves everything running; writes down what remove_kept() has to end."""
         pids = {pid: start_time(pid) for pid in processes()}
-        self._write("processes.json", json.dumps(pids))
+        self.write("processes.json", json.dumps(pids))
         return self.folder
 
 
