@@ -132,9 +132,12 @@ static void groups_and_predecessors_hold(void **state)
     lab->t.vms[1].after = first;
     lab->t.vms[1].after_count = 1;
     lab->t.vms[2].priority = 100;
+    lab->t.syncs = 4;
+    lab->vms[0].bytes *= 10; /* the group has its mirrors long before */
     lab_run(lab);
     assert_true(lab->outcomes[1].cutover_at >= lab->outcomes[0].up_at);
     assert_int_equal(lab->outcomes[1].cutover_at, lab->outcomes[2].cutover_at);
+    assert_true(lab->outcomes[1].up_at != CALENDAR_NEVER);
     assert_true(lab->outcomes[3].up_at != CALENDAR_NEVER);
     lab_free(lab);
 }
