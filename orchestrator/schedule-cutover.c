@@ -162,6 +162,8 @@ static bool predecessors_are_up(const struct unit *u)
     for (int m = unit_next(u->t, u->i, -1); m >= 0; m = unit_next(u->t, u->i, m)) {
         const struct schedule_vm *vm = &u->t->vms[m];
 
+        if (vm->after_unknown) /* perhaps it has only not been made yet */
+            return refuse_plain(u, BECAUSE_AFTER_UNKNOWN, m);
         for (size_t a = 0; a < vm->after_count; a++) {
             const struct schedule_vm *other = &u->t->vms[vm->after[a]];
 

@@ -127,6 +127,10 @@ static void put_cutover(struct text *text, const struct schedule_table *t, size_
         put(text, "no cutover by itself: %s, which must be up before it, was given up; slipway "
             "cutover %s does it now", other->name, vm->name);
         break;
+    case BECAUSE_AFTER_UNKNOWN:
+        put(text, "cutover after %s, which is not known here: make it, or change what %s comes "
+            "after (slipway set)", other->after_unknown ? other->after_unknown : "?", other->name);
+        break;
     case BECAUSE_MEMBER:
         if (!self && other->class == SCHEDULE_MIRRORED && !other->paused && !other->rehearsing)
             put(text, "cutover waits for a delta of %s, of its group", other->name);

@@ -83,6 +83,7 @@ struct schedule_vm {
     unsigned priority; /* 0..100 */
     const unsigned *after; /* indexes of VMs */
     size_t after_count;
+    const char *after_unknown; /* a name that there is none of; NULL: all are known */
     int group, group_next; /* index or -1; group_next: see schedule_link() */
     int host, node, windows; /* indexes into the table's places and windows, or -1 */
     int64_t start_at;        /* PLANNED: wall; CALENDAR_NEVER: by hand */
@@ -157,6 +158,7 @@ enum schedule_reason {
     BECAUSE_SYNC_FAILED, BECAUSE_REHEARSES, BECAUSE_REHEARSAL_DUE, BECAUSE_ONE_REHEARSES,
     BECAUSE_CUTOVER_BY_HAND, BECAUSE_CUTOVER_AT, BECAUSE_WINDOW_OPENS, BECAUSE_WINDOW_NEVER,
     BECAUSE_WINDOW_SHORT, BECAUSE_TOO_LATE, BECAUSE_AFTER, BECAUSE_AFTER_GONE, BECAUSE_MEMBER,
+    BECAUSE_AFTER_UNKNOWN,
     BECAUSE_ABOVE_BUDGET, BECAUSE_FRESH_DELTA, BECAUSE_OVER_WAITS, BECAUSE_NEVER_FITS,
     BECAUSE_OVER_INSTANT, BECAUSE_GIVES_UP, BECAUSE_GAVE_UP, BECAUSE_CLOCK, BECAUSE_CUTOVER,
     BECAUSE_CUTOVER_FAILED, BECAUSE_PLACES, BECAUSE_HOST_PLACES, BECAUSE_NODE_PLACES,

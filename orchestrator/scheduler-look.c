@@ -230,7 +230,9 @@ static void table_relate(struct scheduler *s)
         json_array_foreach(json_object_get(s->looks[i].params, "after"), a, other) {
             const json_t *known = json_object_get(names, json_string_value(other));
 
-            if (known) /* one that was removed was done */
+            if (!known)
+                vm->after_unknown = json_string_value(other); /* of params, which look holds */
+            else
                 s->after[after + vm->after_count++] = (unsigned)json_integer_value(known);
         }
         after += vm->after_count;

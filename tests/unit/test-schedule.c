@@ -301,6 +301,10 @@ static void cutovers_wait_for_what_comes_before_them(void **state)
     w->vms[0].up = true; /* it runs, its blocks are still coming */
     decide(w);
     says(w, 1, SCHEDULE_CUTOVER, "");
+    w->vms[1].after_unknown = "zz";
+    decide(w);
+    says(w, 1, SCHEDULE_NOTHING, "cutover after zz, which is not known here");
+    w->vms[1].after_unknown = NULL;
     w->vms[0].class = SCHEDULE_GONE;
     w->vms[0].up = false;
     decide(w);

@@ -78,3 +78,7 @@ for vm in ("web", "db"):
 (p.state / "fail-morph").unlink()
 time.sleep(1)
 check(all(states(p, vm).count("stopping") == 1 for vm in ("web", "db")), "and stay there")
+create(p, "first", cutover="auto", after=["nobody"])
+says(p, "first", "cutover after nobody, which is not known here")
+p.cli("set", "first", "--after", "db")
+says(p, "first", "cutover after db, which is not up on the node yet")
