@@ -2,6 +2,7 @@
 /* Requests about plans. */
 #include "orchestrator/api-handlers.h"
 
+#include "orchestrator/fields.h"
 #include "orchestrator/plans.h"
 
 int get_plans(struct daemon *d, const struct api_request *request, const json_t *body,
@@ -18,7 +19,12 @@ int get_plans(struct daemon *d, const struct api_request *request, const json_t 
 int post_plans(struct daemon *d, const struct api_request *request, const json_t *body,
                const char *name, struct api_answer *answer, struct error **err)
 {
-    return plans_apply(d, body, &answer->body, err);
+    int r = plans_apply(d, body, &answer->body, err);
+
+    if (r == 0 && !field_bool(body, "check", false))
+        events_record(d->events, NULL, json_pack("{s:s, s:s}", "event", "plan", "plan",
+                                                 field_string(answer->body, "name", "")));
+    return r;
 }
 
 int post_plans_check(struct daemon *d, const struct api_request *request, const json_t *body,
@@ -36,5 +42,10 @@ int get_plan(struct daemon *d, const struct api_request *request, const json_t *
 int delete_plan(struct daemon *d, const struct api_request *request, const json_t *body,
                 const char *name, struct api_answer *answer, struct error **err)
 {
-    return plans_remove(d, name, err);
+    int r = plans_remove(d, name, err);
+
+    if (r == 0)
+        events_record(d->events, NULL, json_pack("{s:s, s:s}", "event", "plan-removed", "plan",
+                                                 name));
+    return r;
 }

@@ -4,6 +4,7 @@
 #include "orchestrator/api-handlers.h"
 
 #include "orchestrator/governor.h"
+#include "orchestrator/plans.h"
 #include "orchestrator/fields.h"
 #include "orchestrator/governor.h"
 #include "orchestrator/version.h"
@@ -32,22 +33,26 @@ static json_t *node_json_locked(const struct daemon *d)
 int get_status(struct daemon *d, const struct api_request *request, const json_t *body,
                const char *name, struct api_answer *answer, struct error **err)
 {
-    json_t *sources = NULL, *limits;
+    json_t *sources = NULL, *plans = NULL, *limits;
     int r;
 
     /* No numbered event until all is read: some of it comes from the journal. */
     events_begin(d->events);
     r = sources_list(d, &sources, err);
+    if (r == 0)
+        r = plans_list(d, &plans, err);
     if (r == 0) {
         limits = governor_list(d);
         LOCK_FOR_SCOPE(&d->lock);
-        answer->body = json_pack("{s:s, s:s, s:o, s:o, s:o}", "program", "slipwayd", "version",
+        answer->body = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "program", "slipwayd", "version",
                                  SLIPWAY_VERSION, "migrations", migrations_json_locked(d),
-                                 "sources", sources, "node", node_json_locked(d));
+                                 "sources", sources, "plans", plans, "node", node_json_locked(d));
         json_object_update(answer->body, limits);
         json_decref(limits);
         events_stamp(d->events, answer->body);
     }
     events_end(d->events);
+    if (r < 0)
+        json_decref(sources);
     return r;
 }

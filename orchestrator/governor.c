@@ -94,7 +94,7 @@ json_t *governor_list(struct daemon *d)
     return json_pack("{s:o}", "limits", list);
 }
 
-int governor_set(struct daemon *d, const json_t *body, json_t **ret, struct error **err)
+static int set_limit(struct daemon *d, const json_t *body, json_t **ret, struct error **err)
 {
     _cleanup_json_ json_t *whole = NULL;
     struct govern_limit *l;
@@ -117,7 +117,7 @@ int governor_set(struct daemon *d, const json_t *body, json_t **ret, struct erro
     return 0;
 }
 
-int governor_clear(struct daemon *d, const json_t *body, struct error **err)
+static int clear_limit(struct daemon *d, const json_t *body, struct error **err)
 {
     static const struct field fields[] = {
         {"scope", FIELD_STRING, true}, {"name", FIELD_STRING, false}, {NULL}};
@@ -558,4 +558,37 @@ char *governor_explain(struct daemon *d, const char *name)
         return str_format("a sync is at work: %s", p->because);
     return str_format("a sync is at work, at %s/s at most: %s",
                       str_from_bytes(p->limit_bytes_s, rate, sizeof(rate)), p->because);
+}
+
+/* Between events_begin() and events_end(), so that a snapshot has both or neither. */
+static void tell_limits(struct daemon *d)
+{
+    json_t *event = governor_list(d);
+
+    json_object_set_new(event, "event", json_string("limits"));
+    events_record_begun(d->events, NULL, event);
+}
+
+int governor_set(struct daemon *d, const json_t *body, json_t **ret, struct error **err)
+{
+    int r;
+
+    events_begin(d->events);
+    r = set_limit(d, body, ret, err);
+    if (r == 0)
+        tell_limits(d);
+    events_end(d->events);
+    return r;
+}
+
+int governor_clear(struct daemon *d, const json_t *body, struct error **err)
+{
+    int r;
+
+    events_begin(d->events);
+    r = clear_limit(d, body, err);
+    if (r == 0)
+        tell_limits(d);
+    events_end(d->events);
+    return r;
 }

@@ -137,8 +137,9 @@ static void what_needs_attention_comes_first(void **state)
                                 (json_int_t)(1000 - 200) * (json_int_t)NS_PER_S, "forecast",
                                 "at_least", 0, "total", "expected_s", 12.34));
     {
-        _cleanup_json_ json_t *schedule = json_pack("{s:[{s:s, s:s}]}", "decisions", "name", "m0001",
-                                                    "reason", "its window opens at ten");
+        _cleanup_json_ json_t *schedule =
+            json_pack("{s:[{s:s, s:s}]}", "decisions", "name", "m0001", "reason",
+                      "its window opens at ten");
 
         model_take_decisions(&m, schedule);
     }

@@ -63,7 +63,7 @@ class Model(Listener):
 
     def __init__(self):
         super().__init__()
-        self.migrations, self.sources = {}, {}
+        self.migrations, self.sources, self.limits = {}, {}, []
         self.cursor = self.epoch = self.tick = None
         self.snapshots = self.lost = 0
 
@@ -75,6 +75,7 @@ class Model(Listener):
             self.snapshots += 1
             self.migrations = {m["name"]: m for m in answer["migrations"]}
             self.sources = {s["name"]: s for s in answer["sources"]}
+            self.limits = answer["limits"]
             self.cursor, self.epoch = answer["cursor"], answer["epoch"]
             self.tick = int(self.cursor.split(".")[1])
         return self.cursor
@@ -103,6 +104,8 @@ class Model(Listener):
                                                  if key.endswith(("bytes", "_s", "phase"))}
         elif kind == "removed":
             del self.migrations[name]
+        elif kind == "limits":
+            self.limits = event["limits"]
         elif kind == "source":
             self.sources[event["source"]["name"]] = event["source"]
         elif kind == "source-removed":
@@ -166,6 +169,9 @@ p.api("POST", f"/v1/migrations/{names[4]}/cutover")
 restart()
 p.api("DELETE", f"/v1/migrations/{names[1]}")
 p.api("DELETE", "/v1/sources/other")
+p.api("PUT", "/v1/limits", {"scope": "source", "name": "src", "rules": [{"syncs": 7}]})
+p.api("PUT", "/v1/limits", {"scope": "all", "rules": [{"syncs": 6}]})
+p.api("DELETE", "/v1/limits", {"scope": "all"})
 p.api("POST", f"/v1/migrations/{names[3]}/sync")
 for name in names[2:]:
     p.wait_rest(name, timeout=120)
@@ -173,11 +179,12 @@ for name in names[2:]:
 status = p.api("GET", "/v1/status")
 want = {m["name"]: settled(m) for m in status["migrations"]}
 check(len(want) == COUNT - 2, "two were forgotten")
+check(len(status["limits"]) == 1, "one limit is left")
 
 
 def same():
     now = {name: settled(m) for name, m in model.migrations.items()}
-    return now == want and list(model.sources) == ["src"]
+    return now == want and list(model.sources) == ["src"] and model.limits == status["limits"]
 
 
 def difference():
