@@ -98,7 +98,10 @@ static int delete_migration(struct daemon *d, const struct api_request *request,
                             const json_t *body, const char *name, struct api_answer *answer,
                             struct error **err)
 {
-    return verb_remove(d, name, err);
+    static const struct field fields[] = {{"vm", FIELD_BOOL, false}, {NULL}};
+    int r = body ? fields_check(body, fields, "a removal", err) : 0;
+
+    return r < 0 ? r : verb_remove(d, name, field_bool(body, "vm", false), err);
 }
 
 static int post_sync(struct daemon *d, const struct api_request *request, const json_t *body,
@@ -202,7 +205,7 @@ static const struct route {
     {"POST", "/v1/migrations", 201, BODY_WANTED, post_migrations},
     {"GET", "/v1/migrations/{name}", 200, BODY_NONE, get_migration},
     {"PATCH", "/v1/migrations/{name}", 200, BODY_WANTED, patch_migration},
-    {"DELETE", "/v1/migrations/{name}", 204, BODY_NONE, delete_migration},
+    {"DELETE", "/v1/migrations/{name}", 204, BODY_ALLOWED, delete_migration},
     {"POST", "/v1/migrations/{name}/sync", 202, BODY_NONE, post_sync},
     {"POST", "/v1/migrations/{name}/cutover", 202, BODY_ALLOWED, post_cutover},
     {"POST", "/v1/migrations/{name}/cancel", 202, BODY_NONE, post_cancel},

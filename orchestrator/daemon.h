@@ -180,13 +180,14 @@ int verb_run(struct daemon *d, const char *name, enum job_verb verb, const json_
  * cutover was told is not changed behind it; what concerns its end is. */
 int verb_change(struct daemon *d, const char *name, const json_t *changes, json_t **ret_job,
                 struct error **err);
-/* The two halves of verb_run(), for whoever begins several as one.  Claims a job at rest; 1: it runs
- * and was asked to cancel instead. */
+/* The two halves of verb_run(), for whoever begins several as one.  Claims a job at rest; 1: it
+ * runs and was asked to cancel instead. */
 int verb_claim_locked(struct daemon *d, const char *name, enum job_verb verb, struct job **ret_job,
                       struct error **err);
 int verb_begin(struct daemon *d, struct job *claimed, enum job_verb verb, const json_t *body,
                json_t **ret_job, struct error **err);
-int verb_remove(struct daemon *d, const char *name, struct error **err);
+/* with_vm: the VM on the node and its disks go, too. */
+int verb_remove(struct daemon *d, const char *name, bool with_vm, struct error **err);
 
 /* sources.c */
 

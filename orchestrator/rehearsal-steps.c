@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "orchestrator/enginehost.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/params.h"
 #include "orchestrator/rehearsal-inside.h"
 
 #define SETTLE_NS (10 * NS_PER_S)
@@ -125,11 +126,16 @@ static json_t *disks_of(const struct rehearsal *h)
     return disks;
 }
 
-/* Whatever network a card was on, here it is alone. */
+/* Whatever network a card was on, here it is alone, unless somebody wants to work with the VM. */
 static json_t *networks_of(const struct rehearsal *h)
 {
-    json_t *networks = json_object(), *nic;
+    json_t *networks = NULL, *nic;
     size_t i;
+
+    if (field_bool(h->params, "connect", false) &&
+        params_networks(h->job->params, h->job->description, &networks, NULL) == 0)
+        return networks;
+    networks = json_object();
 
     json_array_foreach(json_object_get(h->job->description, "nics"), i, nic) {
         const char *network = field_string(nic, "network", NULL);

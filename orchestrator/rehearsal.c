@@ -32,6 +32,7 @@ static const char *state_of(const char *text)
 static const struct field fields[] = {{"check", FIELD_STRING, false},
                                       {"timeout_s", FIELD_INTEGER, false},
                                       {"keep", FIELD_BOOL, false},
+                                      {"connect", FIELD_BOOL, false},
                                       {NULL}};
 
 void rehearsal_free(struct rehearsal *h)
@@ -293,8 +294,9 @@ static int complete_params(const json_t *body, json_t **ret, struct error **err)
         r = new_uuid(text, err);
     if (r < 0)
         return r;
-    *ret = json_pack("{s:s, s:I, s:b, s:s}", "check", check, "timeout_s", (json_int_t)timeout_s,
-                     "keep", field_bool(body, "keep", false), "uuid", text);
+    *ret = json_pack("{s:s, s:I, s:b, s:b, s:s}", "check", check, "timeout_s",
+                     (json_int_t)timeout_s, "keep", field_bool(body, "keep", false), "connect",
+                     field_bool(body, "connect", false), "uuid", text);
     return 0;
 }
 

@@ -10,8 +10,8 @@
  * discards what is left of it and calls it stopped.  A migration has one at a time; a cutover, a
  * cancel and a removal end it first.
  *
- * What the morph did is kept as a recipe (slipway-morph --record) in STORE/recipe when the rehearsal
- * passes; the cutover replays it where the guest still is the same.
+ * What the morph did is kept as a recipe (slipway-morph --record) in STORE/recipe when the
+ * rehearsal passes; the cutover replays it where the guest still is the same.
  */
 #pragma once
 
@@ -22,10 +22,11 @@ struct run;
 
 /*
  * body: {check?: "auto" | "agent" | "running" | "console:REGEX" |
- * "port:N", timeout_s?, keep?: bool} or NULL.
- * auto: the guest agent where the guest has one, else that the VM runs without a crash.  *ret is the
- * rehearsal as the API shows it.  EPERM: the migration has no generation, or is past the mirror;
- * EBUSY: one is going on.
+ * "port:N", timeout_s?, keep?: bool,
+ * connect?: bool: on the networks of the migration, not isolated} or NULL.
+ * auto: the guest agent where the guest has one, else that the VM runs without a crash.  *ret is
+ * the rehearsal as the API shows it.  EPERM: the migration has no generation, or is past the
+ * mirror; EBUSY: one is going on.
  */
 int rehearsal_begin(struct daemon *d, const char *name, const json_t *body, json_t **ret,
                     struct error **err);

@@ -161,7 +161,18 @@ int step_cancel(struct run *run, struct error **err)
     return r < 0 ? r : remove_targets(run->job, err);
 }
 
-int remove_traces(struct daemon *d, struct job *job, struct error **err)
+static int remove_vm(struct run *run, struct error **err)
+{
+    int r = run_open_node(run, err);
+
+    if (r == 0)
+        r = node_stop(run->node, run->job->name, true, err);
+    if (r == 0)
+        r = node_undefine(run->node, run->job->name, err);
+    return r == 0 ? remove_targets(run->job, err) : r;
+}
+
+int remove_traces(struct daemon *d, struct job *job, bool with_vm, struct error **err)
 {
     struct run run = {.daemon = d, .job = job,
                       .owner = {.source = job->source, .migration = job->name}};
@@ -169,6 +180,8 @@ int remove_traces(struct daemon *d, struct job *job, struct error **err)
 
     if (r == 0 && job_fact(job, "made"))
         r = remove_store(&run, err);
+    if (r == 0 && with_vm)
+        r = remove_vm(&run, err);
     run_disconnect(&run);
     return r;
 }

@@ -87,8 +87,8 @@ int pass_freeze(struct run *run, const char *kind, const char *since, int64_t *r
 /* [{name, uri, bitmap?}] as the engine wants it; new reference. */
 json_t *pass_sources(const struct source_snapshot *snapshot);
 
-/* Tells the source how a pass ended (frees the snapshot), then the journal.  done: that was the work
- * of this state. */
+/* Tells the source how a pass ended (frees the snapshot), then the journal.  done: that was the
+ * work of this state. */
 int pass_end(struct run *run, int64_t id, struct source_snapshot *snapshot, bool committed,
              bool done, struct error **err);
 
@@ -186,8 +186,9 @@ step_fn step_finish, step_revert, step_cancel;
 /* Starts the source again when the cutover stopped it. */
 int source_restore(struct run *run, struct error **err);
 
-/* Removes what a finished job still has: leftovers, engine, store. */
-int remove_traces(struct daemon *d, struct job *job, struct error **err);
+/* Removes what a finished job still has: leftovers, engine, store; with_vm: and the VM on the node
+ * with its disks. */
+int remove_traces(struct daemon *d, struct job *job, bool with_vm, struct error **err);
 
 /* steps.c: connections of a run, opened when first wanted. */
 int run_open_source(struct run *run, struct error **err);

@@ -268,7 +268,7 @@ static int forget(struct daemon *d, struct job *job, const char *name, struct er
     return r;
 }
 
-int verb_remove(struct daemon *d, const char *name, struct error **err)
+int verb_remove(struct daemon *d, const char *name, bool with_vm, struct error **err)
 {
     struct job *job = NULL;
     int r;
@@ -278,7 +278,7 @@ int verb_remove(struct daemon *d, const char *name, struct error **err)
     pthread_mutex_unlock(&d->lock);
     if (r < 0)
         return r;
-    r = remove_traces(d, job, err);
+    r = remove_traces(d, job, with_vm && job->state == JOB_DONE, err);
     if (r == 0)
         r = forget(d, job, name, err);
     if (r < 0)

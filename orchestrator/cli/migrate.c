@@ -192,19 +192,32 @@ const struct cli_verb verb_cancel = {
     "cancel", "NAME", 1, 1, "give a migration up and clean", run_cancel, NULL, CLI_FOLLOWS,
     "@migration"};
 
+static int remove_take(struct cli_common *common, int key, void *context)
+{
+    json_object_set_new(context, "vm", json_true());
+    return -1;
+}
+
+static const struct cli_option remove_options[] = {
+    {"with-vm", NULL, KEY_FLAG, "also the VM on the node, and its disks", NULL, 0},
+    CLI_OPTIONS_END};
+
 static int run_remove(int argc, char **argv)
 {
+    _cleanup_json_ json_t *body = json_object();
     _cleanup_free_ char *path = NULL;
     struct cli_common common;
     struct error *err = NULL;
-    int r = common_parse(&common, &verb_remove, argc, argv, NULL, NULL);
+    int r = common_parse(&common, &verb_remove, argc, argv, remove_take, body);
 
     if (r >= 0)
         return r;
     path = client_path("migrations", argv[optind], NULL);
-    r = client_call(common.socket, "DELETE", path, NULL, NULL, &err);
+    r = client_call(common.socket, "DELETE", path, json_object_size(body) ? body : NULL, NULL,
+                    &err);
     return r < 0 ? common_fail(&common, err) : EXIT_CODE_OK;
 }
 
 const struct cli_verb verb_remove = {
-    "remove", "NAME", 1, 1, "forget a finished migration", run_remove, NULL, 0, "@migration"};
+    "remove", "NAME", 1, 1, "forget a finished migration", run_remove, remove_options, 0,
+    "@migration"};

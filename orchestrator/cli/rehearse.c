@@ -14,7 +14,7 @@
 
 #define PAUSE_NS (500 * NS_PER_MS)
 
-enum rehearse_key { KEY_CHECK = KEY_OWN, KEY_TIMEOUT, KEY_KEEP, KEY_STOP };
+enum rehearse_key { KEY_CHECK = KEY_OWN, KEY_TIMEOUT, KEY_KEEP, KEY_CONNECT, KEY_STOP };
 
 static const struct cli_option rehearse_options[] = {
     {"check", "WHAT", KEY_CHECK,
@@ -23,6 +23,9 @@ static const struct cli_option rehearse_options[] = {
      "the guest agent where there is one)", "agent running auto", 0},
     {"timeout", "S", KEY_TIMEOUT, "how many seconds it has to come up (default 600)", NULL, 0},
     {"keep", NULL, KEY_KEEP, "leave the VM running when it came up", NULL, 0},
+    {"connect", NULL, KEY_CONNECT,
+     "on the networks it will have, not isolated: with --keep a copy\n"
+     "to work with, while its source runs under the same address", NULL, 0},
     {"stop", NULL, KEY_STOP, "end a rehearsal, also one that was kept", NULL, 0},
     CLI_OPTIONS_END};
 
@@ -50,6 +53,9 @@ static int take(struct cli_common *common, int key, void *context)
         return -1;
     case KEY_KEEP:
         json_object_set_new(a->body, "keep", json_true());
+        return -1;
+    case KEY_CONNECT:
+        json_object_set_new(a->body, "connect", json_true());
         return -1;
     default: /* KEY_STOP */
         a->stop = true;

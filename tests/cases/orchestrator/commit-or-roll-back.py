@@ -164,6 +164,8 @@ kill_engine(p)
 (p.node / "web.state").write_text("paused")
 wait_until(lambda: (p.node / "web.state").read_text() == "running", "the VM goes on")
 check(p.verb("commit")["state"] == "done", "and can be committed")
+p.cli("remove", "web", "--with-vm")
+check(not (p.node / "web.xml").exists() and not (p.pool / "web").exists(), "the VM goes, too")
 p.stop()
 
 # Made for later: nothing is done before it is begun.

@@ -105,6 +105,14 @@ for port, state, word in ((80, "passed", None), (81, "failed", "nobody listens o
     wait_until(lambda: not p.job()["rehearsal"]["active"], "it ends")
     job = p.job()["rehearsal"]
     check(job["state"] == state and (word or "") in job.get("error", ""), f"{job}")
+# Connected, it is a copy to work with: on the networks it will have, until somebody ends it.
+p.api("POST", "/v1/migrations/web/rehearsal", {"keep": True, "connect": True})
+wait_until(lambda: p.job()["rehearsal"]["state"] == "kept", "it is kept")
+placement = json.loads((p.node / "web-rehearsal.xml").read_text())
+check(placement["networks"] == {"default": "default"}, f"{placement}")
+p.guest_writes("meanwhile")
+check(p.verb("sync")["generation"] == 1, "syncs go on")
+p.cli("rehearse", "web", "--stop")
 status, answer = p.raw("POST", "/v1/migrations/web/rehearsal", '{"check": "port:0"}')
 check(status == 400 and "port:NUMBER" in answer["error"]["message"], f"{answer}")
 p.stop()
