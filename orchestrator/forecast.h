@@ -5,9 +5,10 @@
  *
  *   shutdown  earlier tries
  *   delta     fixed cost of a pass + dirty bytes since the last one / copy rate (of passes that no
- *             limit slowed down, where there are such).  It grows while nothing is copied, up to the size of the disks.  Without changed-block tracking
- *             everything is compared each time, which takes as long as it did last.  Instant
- *             cutover: the freeze alone, nothing is copied before the VM runs.
+ *             limit slowed down, where there are such).  It grows while nothing is copied, up to the
+ *             size of the disks.  Without changed-block tracking everything is compared each time,
+ *             which takes as long as it did last.  Instant cutover: the freeze alone, nothing is
+ *             copied before the VM runs.
  *   morph     earlier tries, else rehearsals (there the appliance is cold, so it is slower)
  *   flip      earlier tries, with defining the VM on the node
  *   start     earlier tries, else rehearsals

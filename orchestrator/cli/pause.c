@@ -87,8 +87,11 @@ static int run(int argc, char **argv, const struct cli_verb *verb)
                   : one(&common, verb->name, argv[optind], &job, &err);
     if (r < 0)
         return common_fail(&common, err);
-    if (job && common.json)
+    if (job && common.json && !common_follows(&common))
         common_print(job);
+    else if (job && !common_follows(&common))
+        printf("%s: %s\n", argv[optind],
+               verb == &verb_pause ? "is being paused" : "goes on");
     return wants_all ? EXIT_CODE_OK : common_follow(&common, argv[optind]);
 }
 

@@ -18,9 +18,13 @@ for name in "abcdef":
     p.describe(p.source / name, host="esx2" if name in "ef" else "esx1")
 
 
-def begin(name, phase, **params):
+def phase(name):
+    return (p.job(name)["progress"] or {}).get("phase", "")
+
+
+def begin(name, wanted, **params):
     p.api("POST", "/v1/migrations", {"source": "src", "vm": name, **params})
-    wait_until(lambda: (p.job(name)["progress"] or {}).get("phase") == phase, f"{name}: {phase}")
+    wait_until(lambda: phase(name) == wanted, f"{name}: {wanted}")
 
 
 def cancel(name):
@@ -32,7 +36,7 @@ p.api("PUT", "/v1/limits", {"scope": "host", "rules": [{"syncs": 2}]})
 begin("a", "copy")
 begin("b", "copy")
 begin("c", "queued")
-begin("d", "queued", **({"priority": 90} if "priority" in p.job("a")["params"] else {}))
+begin("d", "queued", priority=90)
 check(p.job("c")["progress"]["because"] == "host esx1: 2 of 2 syncs run",
       f"the reason is told: {p.job('c')['progress']}")
 check(p.api("GET", "/v1/migrations/c/explain")["reason"] ==
@@ -42,21 +46,20 @@ begin("f", "queued")
 check(p.job("f")["progress"]["because"] == "slipwayd: 3 of 3 syncs run",
       f"the daemon's own limit: {p.job('f')['progress']}")
 
-first, second = ("d", "c") if "priority" in p.job("a")["params"] else ("c", "d")
+first, second = "d", "c"
 cancel("a")
-wait_until(lambda: p.job(first)["progress"]["phase"] == "copy", f"{first} is next")
-check(p.job(second)["progress"]["phase"] == "queued", f"{second} still waits")
+wait_until(lambda: phase(first) == "copy", f"{first} is next")
+check(phase(second) == "queued", f"{second} still waits")
 p.api("PUT", "/v1/limits", {"scope": "host", "name": "esx1", "rules": [{"syncs": 9}]})
 cancel("e")
-wait_until(lambda: p.job(second)["progress"]["phase"] == "copy" or
-           p.job("f")["progress"]["phase"] == "copy", "another one begins")
+wait_until(lambda: "copy" in (phase(second), phase("f")), "another one begins")
 cancel("f")
 cancel(first)
-wait_until(lambda: p.job(second)["progress"]["phase"] == "copy", f"{second} begins")
+wait_until(lambda: phase(second) == "copy", f"{second} begins")
 
 # Killed and started again there are as many places as it is told (a sync that an engine has gone on
 # with shows no progress of its own here).
 p.kill()
 p.start(options=("--max-syncs", "1"))
-wait_until(lambda: sorted((p.job(n)["progress"] or {}).get("phase", "") for n in ("b", second)) ==
+wait_until(lambda: sorted(phase(n) for n in ("b", second)) ==
            ["", "queued"], "one of the two goes on, the other waits")
