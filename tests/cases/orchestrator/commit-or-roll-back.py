@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# suite: quick
+# suite: full
 # timeout: 300
 """After the cutover there is time to go back: the source stays off and guarded; a commit cleans
 it, a rollback starts it again, with failback with what the VM has written; also with slipwayd
