@@ -8,6 +8,7 @@
 #define COPY_LEAST_S 10.0  /* nobody minds a delta that is this short */
 #define BUDGET_SHARE 0.5   /* of what the budget leaves for the delta */
 #define REST_SHARE 4       /* a VM is at rest this many times longer than it is synced */
+#define BREATH_NS (1 * SCHEDULE_S) /* at rest in any case: somebody may wait to ask for something */
 #define RETRY_DOUBLES 6    /* a minute, two, … an hour */
 
 static int64_t clamp(int64_t ns)
@@ -77,19 +78,22 @@ static void sync_by_rhythm(const struct schedule_table *t, const struct schedule
     struct schedule_why why = {.reason = BECAUSE_NO_SYNC};
     int64_t due = vm->pass_end == SCHEDULE_NO_PASS ? CALENDAR_NEVER
                                                    : rhythm_due(t, vm, &why.length);
+    int64_t begin = due;
 
     if (due == CALENDAR_NEVER) {
         d->sync = why;
         return;
     }
-    if (due <= t->mono) {
+    if (begin < vm->pass_end + BREATH_NS)
+        begin = vm->pass_end + BREATH_NS;
+    if (begin <= t->mono) {
         why.reason = BECAUSE_SYNC_DUE;
         d->action = SCHEDULE_SYNC;
         d->rank = schedule_sync_rank(vm, due);
     } else {
         why.reason = BECAUSE_SYNC_AT;
-        why.when = t->wall + (due - t->mono);
-        look_again(d, due - t->mono);
+        why.when = t->wall + (begin - t->mono);
+        look_again(d, begin - t->mono);
     }
     d->sync = why;
 }

@@ -3,12 +3,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "orchestrator/cli/cli.h"
 #include "orchestrator/cli/client.h"
 #include "orchestrator/cli/common.h"
 #include "orchestrator/cli/migrate-options.h"
 #include "orchestrator/fields.h"
+
+#define AGAIN_NS (200 * NS_PER_MS)
 
 enum { KEY_FLAG = KEY_OWN };
 
@@ -58,12 +61,42 @@ const struct cli_verb verb_migrate = {
     "migrate", "SOURCE/VM", 1, 1, "mirror a VM: the initial sync", run_migrate,
     migrate_options, CLI_FOLLOWS, "@vm"};
 
+/* A delta is being copied: perhaps the schedule has begun it just now. */
+static bool syncs_again(const struct cli_common *common, const char *name)
+{
+    _cleanup_free_ char *path = client_path("migrations", name, NULL);
+    _cleanup_json_ json_t *job = NULL;
+
+    return client_call(common->socket, "GET", path, NULL, &job, NULL) == 0 &&
+           strcmp(field_string(job, "state", ""), "syncing") == 0 &&
+           field_bool(job, "active", false) && json_is_integer(json_object_get(job, "generation"));
+}
+
+/* client_call() about a migration, as soon as the sync that runs has ended: when one runs is not for
+ * whoever types to know. */
+static int call_at_rest(const struct cli_common *common, const char *method, const char *path,
+                        const char *name, json_t *body, json_t **ret_job, struct error **err)
+{
+    for (bool told = false;; told = true) {
+        int r = client_call(common->socket, method, path, body, ret_job, err);
+
+        if (r >= 0 || (r != -EPERM && r != -EBUSY) || !syncs_again(common, name))
+            return r;
+        *err = error_free(*err);
+        if (!told)
+            fprintf(stderr, "%s: waits for the end of the sync that runs\n", name);
+        clock_sleep_ns(AGAIN_NS);
+    }
+}
+
 static int post_verb(const struct cli_common *common, const char *name, json_t *body)
 {
     _cleanup_free_ char *path = client_path("migrations", name, common->verb);
+    bool patient = strcmp(common->verb, "cutover") == 0;
     _cleanup_json_ json_t *job = NULL;
     struct error *err = NULL;
-    int r = client_call(common->socket, "POST", path, body, &job, &err);
+    int r = patient ? call_at_rest(common, "POST", path, name, body, &job, &err)
+                    : client_call(common->socket, "POST", path, body, &job, &err);
 
     return r < 0 ? common_fail(common, err) : started(common, job);
 }
@@ -171,7 +204,7 @@ static int run_set(int argc, char **argv)
     if (json_object_size(body) == 0)
         return common_usage(&common, "say what shall change, see slipway set --help");
     path = client_path("migrations", argv[optind], NULL);
-    r = client_call(common.socket, "PATCH", path, body, &job, &err);
+    r = call_at_rest(&common, "PATCH", path, argv[optind], body, &job, &err);
     if (r < 0)
         return common_fail(&common, err);
     if (common.json)

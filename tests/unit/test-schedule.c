@@ -119,6 +119,10 @@ static void fixed_intervals_count_from_begin_to_begin(void **state)
     pass_time(w, 13 * MINUTE);
     decide(w);
     says(w, 0, SCHEDULE_SYNC, "sync now: due (every 15 min)");
+    w->vms[0].pass_end = w->t.mono; /* it took longer: due, but not at once */
+    decide(w);
+    says(w, 0, SCHEDULE_NOTHING, "next sync at");
+    assert_int_equal(w->out[0].again_ns, S);
 }
 
 static void cron_survives_a_clock_that_is_set_back(void **state)

@@ -119,3 +119,14 @@ for name in ("one", "two"):
     p.migrate(name, sync_interval="1s")
 wait_until(lambda: any("1 of 1 syncs of source src run" in explain(name)["reason"]
                        for name in ("one", "two")), "one waits for the other, and why is told")
+p.stop()
+
+# Whoever types need not know when a sync runs.
+p = Platform(work / "typed")
+p.start(FAKE_SYNC_STEPS=15, FAKE_SYNC_PAUSE=0.1)
+p.add_source()
+p.migrate("web", sync_interval="1s")
+for argv in (("set", "web", "--priority", "60"), ("cutover", "web", "--detach")):
+    wait_until(lambda: p.job("web")["state"] == "syncing", "a sync runs by itself")
+    p.cli(*argv)
+wait_until(lambda: p.job("web")["state"] in ("window", "done"), "it is cut over all the same")
