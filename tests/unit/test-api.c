@@ -82,6 +82,13 @@ static void unknown_paths_and_methods_are_refused(void **state)
     ask("get", "/v1/version", NULL, 405);
 }
 
+static void what_is_no_text_is_named_all_the_same(void **state)
+{
+    assert_non_null(strstr(ask("GET", "/v1/\xff\xfe", NULL, 404), "nothing at /v1/"));
+    assert_non_null(strstr(ask("GET", "/v1/migrations/a\xc3/report", NULL, 404), "'a?'"));
+    assert_non_null(strstr(ask("DELETE", "/v1/sources/\xed\xa0\x80", NULL, 404), "named '"));
+}
+
 static void names_in_paths_are_looked_up(void **state)
 {
     assert_non_null(strstr(ask("GET", "/v1/migrations/web", NULL, 404), "'web'"));
@@ -126,6 +133,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_routes_answer),
         cmocka_unit_test(unknown_paths_and_methods_are_refused),
+        cmocka_unit_test(what_is_no_text_is_named_all_the_same),
         cmocka_unit_test(names_in_paths_are_looked_up),
         cmocka_unit_test(bodies_are_checked),
         cmocka_unit_test(a_source_comes_and_goes),

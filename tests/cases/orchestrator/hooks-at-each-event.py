@@ -63,10 +63,10 @@ p.migrate()
 check(hooks.order() == [], "nothing is an event until now")
 
 # One before the cutover says no.
-no = hooks.put("pre-cutover", "15-no", "echo not tonight; exit 7")
+no = hooks.put("pre-cutover", "15-no", "printf 'not tonight, ma ch\\350re\\n'; exit 7")
 job = p.verb("cutover")
 check(job["state"] == "mirrored" and "has not begun" in job["error"]["message"] and
-      "15-no ended with 7: not tonight" in job["error"]["message"], f"why: {job['error']}")
+      "15-no ended with 7: not tonight, ma ch?re" in job["error"]["message"], f"why: {job}")
 check((p.vm / "power").read_text() == "running", "the source was never stopped")
 check(p.rows("select count(*) from passes where kind='final'") == [(0,)], "nor copied")
 order = hooks.order()
