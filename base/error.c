@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "str.h"
+
 struct error {
     int code;
     char text[];
@@ -19,6 +21,7 @@ static struct error *error_make(int code, const char *prefix, const char *middle
         abort(); /* a sentence does not fit into memory: nothing sensible is left to do */
     e->code = code;
     snprintf(e->text, length, "%s%s%s", prefix, middle, suffix);
+    str_make_utf8(e->text); /* it travels as JSON, and may quote anything */
     return e;
 }
 

@@ -5,7 +5,8 @@
  * Grammar of the whole tree: functions return 0 (or a useful value) on success and -errno on
  * failure.  Functions whose failure a person will read take `struct error **err` as their last
  * parameter; they set it on every failure and leave it alone on success.  err may be NULL.
- * The sentence names the thing, says what is wrong, and what to do about it; no full stop.
+ * The sentence names the thing, says what is wrong, and what to do about it; no full stop.  It is
+ * UTF-8 whatever it quotes: other bytes become '?'.
  */
 #pragma once
 

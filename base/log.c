@@ -13,6 +13,7 @@
 
 #include "align.h"
 #include "journald.h"
+#include "str.h"
 
 #define MESSAGE_BYTES 2048
 #define JOURNAL_PATIENCE_S 5 /* so long a message waits for a journal that does not read */
@@ -106,7 +107,7 @@ static void line_write(enum log_level level, const struct log_about *about, cons
 /* A message is one line, also when somebody's input is in it. */
 static void flatten(char *message)
 {
-    for (char *c = message; *c; c++)
+    for (char *c = str_make_utf8(message); *c; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f)
             *c = ' ';
 }

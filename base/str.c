@@ -124,3 +124,31 @@ char *str_unescape(const char *text, size_t length)
     }
     return out;
 }
+
+/* Bytes of the character that begins here; 0 when none does. */
+static size_t utf8_length(const unsigned char *s)
+{
+    size_t length = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 :
+                    s[0] < 0xf5 ? 4 : 0;
+
+    for (size_t i = 1; i < length; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    /* Longer than needed, surrogates, behind the last one. */
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+        return 0;
+    return length;
+}
+
+char *str_make_utf8(char *text)
+{
+    for (unsigned char *s = (unsigned char *)text; *s;) {
+        size_t length = utf8_length(s);
+
+        if (!length)
+            *s = '?';
+        s += length ? length : 1;
+    }
+    return text;
+}

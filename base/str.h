@@ -27,6 +27,10 @@ int str_to_bytes(const char *s, uint64_t *ret_bytes);
 /* Bytes for people: "1.5 GiB".  Returns buf. */
 char *str_from_bytes(uint64_t bytes, char *buf, size_t size);
 
+/* Puts '?' in the place of each byte that is not part of a UTF-8 character (RFC 3629).  Returns
+ * text. */
+char *str_make_utf8(char *text);
+
 /* 1 when s starts with prefix. */
 int str_starts(const char *s, const char *prefix);
 

@@ -75,6 +75,7 @@ void run_note(struct run *run, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
+    str_make_utf8(text);
     log_about(LOG_LEVEL_INFO, LOG_KIND_NOTE, run->job->name, run->job->source, "%s: %s",
               run->job->name, text);
     events_record(run->daemon->events, run->job->name,

@@ -68,12 +68,33 @@ static void prefixes_and_formats(void **state)
     assert_true(str_starts("x", ""));
 }
 
+static void utf8_stays_and_the_rest_does_not(void **state)
+{
+    static const struct {
+        const char *text, *made;
+    } cases[] = {
+        {"", ""}, {"plain", "plain"}, {"\u00fc\u20ac\U0001f600", "\u00fc\u20ac\U0001f600"},
+        {"a\xff\xfe", "a??"}, {"a\xc3", "a?"}, {"\xc3(", "?("}, {"\xe2\x82", "??"},
+        {"\x80z", "?z"}, {"\xc0\xaf", "??"}, {"\xc1\xbf", "??"}, {"\xe0\x9f\xbf", "???"},
+        {"\xed\xa0\x80", "???"}, {"\xed\x9f\xbf", "\xed\x9f\xbf"},
+        {"\xf0\x8f\xbf\xbf", "????"}, {"\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf"},
+        {"\xf4\x90\x80\x80", "????"}, {"\xf5\x80\x80\x80", "????"}, {"\xf0\x9f\x98", "???"}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        _cleanup_free_ char *text = str_dup(cases[i].text);
+
+        assert_ptr_equal(str_make_utf8(text), text);
+        assert_string_equal(text, cases[i].made);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_read),          cmocka_unit_test(what_is_no_size_is_refused),
         cmocka_unit_test(bytes_are_told_to_people), cmocka_unit_test(replacing_frees_the_old),
         cmocka_unit_test(prefixes_and_formats),
+        cmocka_unit_test(utf8_stays_and_the_rest_does_not),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
