@@ -78,6 +78,7 @@ expect(403, "BREW", "/v1/sources/src", [READERS], at=reading)
 expect(200, "GET", "/v1/sources", [WRITERS])
 expect(404, "DELETE", "/v1/sources/none", [WRITERS])
 expect(404, "DELETE", "/v1/sources/none", [], gid=WRITERS)
+expect(200, "GET", "/v1/sources", [*range(60000, 60500), WRITERS])
 expect(200, "GET", "/v1/sources", [], uid=0, gid=0)
 
 # Without the mode's help the credentials decide all the same.

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # suite: quick
 # timeout: 120
-"""One slipwayd per state folder, also of many that are started at once; a journal that is damaged or
-of a newer version is left as it is, the sentence says how to go on, and that works."""
+"""One slipwayd per state folder, also of many that are started at once; a journal that is damaged
+or of a newer version is left as it is, the sentence says how to go on, and that works."""
 
 import shutil
 import sqlite3
@@ -54,7 +54,7 @@ good, kept = journal.read_bytes(), backup.read_bytes()
 
 
 def refuses(what, *words):
-    """slipwayd does not start on the journal as it is now, and touches neither it nor the backup."""
+    """slipwayd does not start on the journal as it is, and touches neither that nor the copy."""
     before = journal.read_bytes()
     result = subprocess.run([daemon_program, "--state", p.state, "--socket", work / "o.sock"],
                             text=True, capture_output=True, check=False, timeout=30)
@@ -73,8 +73,8 @@ def flipped(data, at):
     return data[:at] + bytes(255 - b for b in data[at:at + 2000]) + data[at + 2000:]
 
 
-for name, data in {"empty": b"", "garbage": b"\xa5" * 30000, "text": b"hello\n", "half": good[:8192],
-                   "a few bytes": good[:50], "a page": flipped(good, 4096),
+for name, data in {"empty": b"", "garbage": b"\xa5" * 30000, "text": b"hello\n",
+                   "half": good[:8192], "a few bytes": good[:50], "a page": flipped(good, 4096),
                    "the head": flipped(good, 20), "zeros": bytes(len(good))}.items():
     journal.write_bytes(data)
     refuses(name, str(journal), "damaged", "journal.db.backup", "start anew")
