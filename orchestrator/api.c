@@ -297,29 +297,17 @@ unsigned api_status(int code)
     }
 }
 
-/* A sentence may name a path of a request, which need not be UTF-8; JSON must. */
-static json_t *sentence_json(const char *text)
-{
-    json_t *json = json_string(text);
-    _cleanup_free_ char *ascii = json ? NULL : str_dup(text);
-
-    for (char *c = ascii; c && *c; c++)
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    return json ? json : json_string(ascii);
-}
-
 void api_fail(struct api_answer *answer, struct error *err)
 {
     int code = error_code(err) ? error_code(err) : EIO;
     const char *name = strerrorname_np(code);
-    json_t *message = sentence_json(error_text(err));
     _cleanup_json_ json_t *told = answer->body; /* what the handler says besides the sentence */
     json_t *problems = json_object_get(told, "problems");
 
     answer->status = api_status(code);
-    answer->body = json_pack("{s:{s:i, s:s, s:o, s:O*}}", "error", "code", code, "name",
-                             name ? name : "EIO", "message", message, "problems", problems);
+    answer->body = json_pack("{s:{s:i, s:s, s:s, s:O*}}", "error", "code", code, "name",
+                             name ? name : "EIO", "message", error_text(err), "problems",
+                             problems);
     error_free(err);
 }
 
