@@ -111,6 +111,16 @@ static bool is_off(const char *state)
            strcmp(state, "crashed") == 0;
 }
 
+static void show_shutdown(struct run *run)
+{
+    struct progress_state *p = &run->job->progress;
+
+    LOCK_FOR_SCOPE(&run->daemon->lock);
+    memset(p, 0, sizeof(*p));
+    strcpy(p->phase, "shutdown");
+    p->eta_s = -1;
+}
+
 /* The VM on the node is off when this returns 0: asked first, forced when its time is up, because
  * one that hangs may be why somebody goes back. */
 static int stop_target(struct run *run, struct error **err)
@@ -121,6 +131,7 @@ static int stop_target(struct run *run, struct error **err)
     const char *state = "";
     int r = run_open_node(run, err);
 
+    show_shutdown(run);
     while (r == 0) {
         uint64_t now = clock_now_ns();
 

@@ -46,6 +46,11 @@ static void print_row(const json_t *job)
     format_progress(job, progress, sizeof(progress));
     printf("%-20s %-11s %-22s %-5s %s/%s\n", field_string(job, "name", ""),
            field_string(job, "state", ""), progress, gen, field_string(job, "source", ""), vm);
+    if (json_object_get(job, "alarm")) {
+        _cleanup_free_ char *alarm = safe(job, "alarm");
+
+        printf("    ALARM: %s\n", alarm);
+    }
     if (json_object_get(job, "error")) {
         _cleanup_free_ char *message = safe(json_object_get(job, "error"), "message");
 

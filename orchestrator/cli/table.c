@@ -157,6 +157,8 @@ static char *note_cell(const struct model *model, const json_t *m)
     const json_t *decision = json_object_get(model->decisions, name);
     const char *error = field_string(json_object_get(m, "error"), "message", NULL);
 
+    if (json_object_get(m, "alarm"))
+        return str_format("ALARM: %s", field_string(m, "alarm", ""));
     if (error)
         return str_dup(error);
     if (field_bool(rehearsal, "active", false))
