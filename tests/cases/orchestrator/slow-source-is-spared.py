@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# suite: quick
-# timeout: 90
+# suite: full
+# timeout: 180
 """Reads of the source that become slow slow the sync down, and it recovers with them; both are
 told."""
 
@@ -35,7 +35,7 @@ wait_until(lambda: (p.job()["progress"] or {}).get("phase") == "copy", "it copie
 wait_until(lambda: p.job()["progress"]["done_bytes"] > 600000000, "it was looked at", timeout=30)
 check(not told(), f"nothing is slowed down: {told()}")
 latency.write_text("200")
-wait_until(told, "it is slowed down", timeout=12)
+wait_until(told, "it is slowed down", timeout=40)
 check("reads of the source take 200 ms instead of 10 ms" in notes()[-1], f"and told: {notes()}")
 check("the source reads slowly" in p.job()["progress"]["because"], f"and shown: {p.job()}")
 low = told()[-1]
