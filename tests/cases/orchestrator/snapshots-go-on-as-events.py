@@ -176,6 +176,9 @@ p.api("POST", f"/v1/migrations/{names[3]}/sync")
 for name in names[2:]:
     p.wait_rest(name, timeout=120)
 
+p.api("PATCH", f"/v1/migrations/{names[5]}", {"priority": 77})
+p.api("POST", f"/v1/migrations/{names[6]}/pause")
+
 status = p.api("GET", "/v1/status")
 want = {m["name"]: settled(m) for m in status["migrations"]}
 check(len(want) == COUNT - 2, "two were forgotten")
