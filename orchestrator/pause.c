@@ -101,6 +101,7 @@ static void unstick(struct daemon *d, const char *name)
         job->stuck = false;
         job->active = true;
         memset(&job->progress, 0, sizeof(job->progress));
+        job_tell_locked(d, job);
     } else {
         job = NULL;
     }

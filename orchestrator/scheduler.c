@@ -72,6 +72,7 @@ static int note_give_up(struct daemon *d, const char *name, struct error **err)
                                (json_int_t)now.mono_ns, "boot_id", now.boot_id), err);
     pthread_mutex_lock(&d->lock);
     job->active = false;
+    job_tell_locked(d, job);
     pthread_cond_broadcast(&d->changed);
     pthread_mutex_unlock(&d->lock);
     return r;

@@ -88,6 +88,7 @@ int verb_change(struct daemon *d, const char *name, const json_t *changes, json_
         r = ask_anew(d, job, changes, err);
     pthread_mutex_lock(&d->lock);
     job->active = false;
+    job_tell_locked(d, job);
     if (r == 0)
         *ret_job = job_json_locked(d, job);
     pthread_cond_broadcast(&d->changed);
