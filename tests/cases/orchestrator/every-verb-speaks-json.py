@@ -39,7 +39,8 @@ def arguments(verb, usage):
     if verb in ARGUMENTS:
         return ARGUMENTS[verb]
     words = usage.removeprefix(f"slipway {verb}").split()
-    return [str(plan) if word == "FILE" else "nobody" for word in words if word.isupper() and word[0] != "["]
+    return [str(plan) if word == "FILE" else "nobody" for word in words
+            if word.isupper() and word[0] != "["]
 
 
 overview = run(cli_program, "--help", quiet=True)
