@@ -4,13 +4,17 @@
 generations: STORE/gN-DISK; the state is STORE/engine.json.  FAKE_SYNC_STEPS and FAKE_SYNC_PAUSE
 make syncs slow, FAKE_SYNC_STEP_BYTES is what a step seems to copy.  STORE/limits.log has each limit
 it was told, STORE/latency-ms (or FAKE_LATENCY, a file for all stores) what reads take.
+FAKE_CALLS (STORE/../calls) gets each verb that changes something; before and after the Nth of them
+(from 0) the engine dies with FAKE_DIE_AT=2N and 2N+1, and with FAKE_FAIL_AT=N it refuses it.
 After an instant flip each look at the status while the source is known hydrates a bit,
 FAKE_HYDRATE_STEPS in all."""
 
 import errno
+import fcntl
 import json
 import os
 import shutil
+import signal
 import socket
 import sys
 import threading
@@ -95,6 +99,7 @@ def status(args, event):
     answer = plain_status(state)
     if state["mode"] == "owner-hydrating":
         answer["disks"] = hydration_status(state)
+    answer["failed"] = os.path.exists(os.path.join(store, "fail-disk"))
     return answer
 
 
@@ -189,6 +194,8 @@ def need_draft():
 def draft_seal(args, event):
     state = load()
     need_draft()
+    if os.path.exists(os.path.join(store, "fail-seal")):
+        raise Refused(errno.EIO, "the draft cannot be made durable")
     if live["over"] != state["generation"]:
         raise Refused(errno.EPERM, "the draft is not over the latest generation")
     state["generation"] += 1
@@ -270,6 +277,32 @@ verbs = {"failback": failback, "status": status, "sync": sync, "cancel": cancel,
          "source": tell_sources, "limit": limit, "stop": lambda args, event: {}}
 
 
+def count_call(verb):
+    """The number of this call, of all that engines beside this one have had."""
+    path = os.environ.get("FAKE_CALLS", os.path.join(os.path.dirname(store), "calls"))
+    with open(path, "a+", encoding="utf-8") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        log.seek(0)
+        number = len(log.readlines())
+        log.write(f"{verb} {os.path.basename(store)}\n")
+    return number
+
+
+def maybe_die(point):
+    if os.environ.get("FAKE_DIE_AT") == str(point):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def carry_out(message, event):
+    number = count_call(message["verb"])
+    maybe_die(2 * number)
+    if os.environ.get("FAKE_FAIL_AT") == str(number):
+        raise Refused(errno.EIO, f"{message['verb']} fails, to see what comes of it")
+    result = verbs[message["verb"]](message.get("args") or {}, event)
+    maybe_die(2 * number + 1)
+    return result
+
+
 def answer(file, message):
     def event(body):
         reply({"id": message["id"], **body})
@@ -287,7 +320,10 @@ def answer(file, message):
             lock.acquire()
             live["operation"] = message["verb"]
         try:
-            result = verbs[message["verb"]](message.get("args") or {}, event)
+            if exclusive:
+                result = carry_out(message, event)
+            else:
+                result = verbs[message["verb"]](message.get("args") or {}, event)
         finally:
             if exclusive:
                 live["operation"] = live["syncing"] = None

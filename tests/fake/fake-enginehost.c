@@ -21,6 +21,10 @@ int engine_host_create(const char *store, const char *vm_name, const struct engi
         json_decref(targets);
         return error_set(err, EEXIST, "%s already holds a store", store);
     }
+    if (fake_failure(store, "create", err) < 0) {
+        json_decref(targets);
+        return -EIO;
+    }
     fake_point("engine-create", "before");
     fdio_make_dirs(store, 0700);
     for (size_t i = 0; i < disk_count; i++) {
@@ -40,6 +44,7 @@ int engine_host_attach(const char *store, struct control **ret_control, bool *re
                        struct error **err)
 {
     _cleanup_free_ char *path = str_format("%s/" CONTROL_SOCKET_NAME, store);
+    _cleanup_free_ char *state = str_format("%s/engine.json", store);
     char *argv[] = {(char *)"/usr/bin/python3", (char *)FAKE_ENGINE, (char *)store, NULL};
     struct proc_options options = PROC_OPTIONS_DEFAULT;
     pid_t pid;
@@ -47,8 +52,13 @@ int engine_host_attach(const char *store, struct control **ret_control, bool *re
 
     if (ret_started)
         *ret_started = false;
+    r = fake_failure(store, "attach", err);
+    if (r < 0)
+        return r;
     if (control_connect(path, ret_control, NULL) == 0)
         return 0;
+    if (access(state, F_OK) < 0)
+        return error_set(err, ENOENT, "%s holds no store", store);
     options.new_session = true;
     r = proc_spawn(argv, &options, &pid, err);
     for (int i = 0; r == 0 && i < 500; i++) {
@@ -66,8 +76,11 @@ int engine_host_stop(const char *store, struct error **err)
 {
     _cleanup_free_ char *path = str_format("%s/" CONTROL_SOCKET_NAME, store);
     struct control *control;
+    int r = fake_failure(store, "stop", err);
 
     fake_point("engine-stop", "before");
+    if (r < 0)
+        return r;
     while (control_connect(path, &control, NULL) == 0) {
         control_call(control, "stop", NULL, NULL, NULL, NULL, NULL);
         control_close(control);

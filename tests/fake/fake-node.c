@@ -128,8 +128,11 @@ int node_undefine(struct node *n, const char *name, struct error **err)
     _cleanup_free_ char *path = path_of(n, name, "xml");
 
     _cleanup_free_ char *state = path_of(n, name, "state");
+    int r = fake_failure(n->folder, "undefine", err);
 
     fake_point("undefine", "before");
+    if (r < 0)
+        return r;
     unlink(state);
     return unlink(path) < 0 && errno != ENOENT ? error_set(err, EIO, "cannot undefine") : 0;
 }
@@ -149,8 +152,11 @@ int node_start(struct node *n, const char *name, struct error **err)
 int node_stop(struct node *n, const char *name, bool force, struct error **err)
 {
     _cleanup_free_ char *path = path_of(n, name, "state");
-    int r = access(path, F_OK) == 0 ? fdio_replace_file(path, "off", 3, 0600) : 0;
+    int r = fake_failure(n->folder, "stop", err);
 
+    if (r < 0)
+        return r;
+    r = access(path, F_OK) == 0 ? fdio_replace_file(path, "off", 3, 0600) : 0;
     fake_point("node-stop", "after");
     return r < 0 ? error_set(err, EIO, "cannot stop") : 0;
 }
@@ -166,6 +172,8 @@ int node_state(struct node *n, const char *name, const char **ret_state, struct 
 {
     _cleanup_free_ char *path = path_of(n, name, "state"), *text = NULL;
 
+    if (fake_failure(n->folder, "state", err) < 0)
+        return -EIO;
     *ret_state = "absent";
     if (fdio_read_file(path, 20, &text, NULL) == 0)
         *ret_state = str_starts(text, "off") ? "off" : "running";

@@ -51,6 +51,8 @@ static int fake_open(const char *uri, const char *password, const struct source_
     if (fdio_read_file(path, 100, &wanted, NULL) == 0 &&
         (!password || strcmp(wanted, password) != 0))
         return error_set(err, EACCES, "%s refuses the password", uri);
+    if (fake_failure(folder, "open", err) < 0)
+        return -EIO;
     s = mem_new(1, sizeof(*s));
     s->folder = str_dup(folder);
     if (journal)
@@ -257,9 +259,11 @@ static int fake_snapshot_end(struct source *s, const char *vm, struct source_sna
                              bool committed, struct error **err)
 {
     _cleanup_json_ json_t *private = json_incref(snapshot->private);
-    int r;
+    int r = fake_failure(s->folder, "snapshot_end", err);
 
     source_snapshot_free(snapshot);
+    if (r < 0)
+        return r;
     fake_point("snapshot_end", committed ? "committed" : "dropped");
     r = drop(s, private, "snap", err);
     if (r == 0 && !committed)
@@ -283,6 +287,8 @@ static int fake_power(struct source *s, const char *vm, enum source_power *ret_p
     _cleanup_free_ char *folder = NULL;
     int r = vm_folder(s, vm, &folder, err);
 
+    if (r == 0)
+        r = fake_failure(s->folder, "power", err);
     if (r < 0)
         return r;
     return read_power(folder, ret_power) < 0 ? error_set(err, EIO, "no power state") : 0;

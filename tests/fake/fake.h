@@ -10,7 +10,9 @@
 /* Marks a point before or after something that lasts; a crash test may die here. */
 void fake_point(const char *operation, const char *when);
 
-/* Fails with the text of FOLDER/fail-OPERATION when it exists: EIO, or the number it begins with. */
+/* Fails with the text of FOLDER/fail-OPERATION when it exists: EIO, or the number it begins with.
+ * SLIPWAY_OPERATIONS=FILE writes down all that might fail, SLIPWAY_FAIL_AT=N lets the Nth of these
+ * fail. */
 int fake_failure(const char *folder, const char *operation, struct error **err);
 
 /* The folder of test://FOLDER, or NULL. */
