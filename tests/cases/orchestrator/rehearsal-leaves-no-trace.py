@@ -142,3 +142,33 @@ def after(p, what):
 
 
 kill_everywhere(story, after)
+
+# What could not be cleared away is not forgotten: it is tried again when asked, by whatever may not
+# be beside it, and before the migration is forgotten.
+p = ready("stuck")
+broken = p.node / "fail-stop"
+
+
+def stuck():
+    broken.write_text("the node says no")
+    wait_until(lambda: p.raw("POST", "/v1/migrations/web/rehearsal")[0] == 202, "it begins")
+    wait_until(lambda: p.job()["rehearsal"]["state"] == "discarding" and
+               not p.job()["rehearsal"]["active"], "it cannot be cleared away")
+    check((p.node / "web-rehearsal.state").exists(), "its VM is still there")
+
+
+stuck()
+status, answer = p.raw("POST", "/v1/migrations/web/rehearsal")
+check(status == 409 and "--stop" in answer["error"]["message"], f"no other meanwhile: {answer}")
+broken.unlink()
+p.cli("rehearse", "web", "--stop")
+wait_state(p, "stopped")
+is_clear(p, "stopped once more")
+stuck()
+check(p.verb("cutover")["state"] == "done", "the cutover does not depend on it")
+status, answer = p.raw("DELETE", "/v1/migrations/web")
+check(status == 409 and "rehearsal" in answer["error"]["message"], f"it is not forgotten: {answer}")
+broken.unlink()
+status, answer = p.raw("DELETE", "/v1/migrations/web")
+check(status == 204, f"now it is: {answer}")
+check(not list(p.node.glob("web-rehearsal.*")), "no VM of the rehearsal is left")
