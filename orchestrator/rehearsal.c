@@ -300,6 +300,19 @@ static int complete_params(const json_t *body, json_t **ret, struct error **err)
     return 0;
 }
 
+/* What it made could not be cleared away; nobody is at it. */
+static bool owes_locked(const struct job *job)
+{
+    static const char *const over[] = {"passed", "failed", "stopped"};
+
+    if (!job->rehearsal || job->rehearsal->active)
+        return false;
+    for (size_t i = 0; i < sizeof(over) / sizeof(over[0]); i++)
+        if (strcmp(job->rehearsal->state, over[i]) == 0)
+            return false;
+    return true;
+}
+
 static int may_begin_locked(struct daemon *d, const char *name, struct job **ret_job,
                             struct error **err)
 {
@@ -312,6 +325,9 @@ static int may_begin_locked(struct daemon *d, const char *name, struct job **ret
     if (job->rehearsal && job->rehearsal->active)
         return error_set(err, EBUSY, "migration %s is being rehearsed already (%s)", name,
                          job->rehearsal->state);
+    if (owes_locked(job))
+        return error_set(err, EBUSY, "what the last rehearsal of %s has made could not be cleared "
+                         "away: 'slipway rehearse %s --stop' tries again", name, name);
     if (!json_object_get(job->facts, "generation") ||
         (job->state != JOB_MIRRORED && job->state != JOB_SYNCING && job->state != JOB_PAUSED))
         return error_set(err, EPERM, "migration %s is %s: a rehearsal needs a mirror with a "
@@ -355,18 +371,38 @@ int rehearsal_begin(struct daemon *d, const char *name, const json_t *body, json
     return r < 0 ? r : start_thread(h, false, err);
 }
 
+/* Claims the rehearsal for another try to clear away what it made; NULL: there is nothing. */
+static struct rehearsal *claim_owed_locked(struct job *job)
+{
+    if (!owes_locked(job))
+        return NULL;
+    job->rehearsal->active = true;
+    return job->rehearsal;
+}
+
 int rehearsal_stop(struct daemon *d, const char *name, json_t **ret, struct error **err)
 {
+    struct rehearsal *owing = NULL;
     struct job *job;
+    int r = 0;
 
-    LOCK_FOR_SCOPE(&d->lock);
+    pthread_mutex_lock(&d->lock);
     job = job_find_locked(d, name);
-    if (!job || !job->rehearsal || !job->rehearsal->active)
-        return error_set(err, ENOENT, "there is no rehearsal of '%s' going on", name);
-    job->rehearsal->stop = true;
-    pthread_cond_broadcast(&d->changed);
-    *ret = rehearsal_json_locked(job);
-    return 0;
+    if (job)
+        owing = claim_owed_locked(job);
+    if (!job || !job->rehearsal || !job->rehearsal->active) {
+        r = error_set(err, ENOENT, "there is no rehearsal of '%s' going on", name);
+    } else {
+        job->rehearsal->stop = true;
+        pthread_cond_broadcast(&d->changed);
+        *ret = rehearsal_json_locked(job);
+    }
+    pthread_mutex_unlock(&d->lock);
+    if (owing)
+        r = start_thread(owing, true, err);
+    if (owing && r < 0)
+        json_decref(*ret);
+    return r;
 }
 
 int rehearsal_list(struct daemon *d, const char *name, json_t **ret, struct error **err)
@@ -396,7 +432,7 @@ int rehearsal_list(struct daemon *d, const char *name, json_t **ret, struct erro
     return 0;
 }
 
-void rehearsal_end_job(struct daemon *d, struct job *job)
+static void wait_for_end(struct daemon *d, struct job *job)
 {
     LOCK_FOR_SCOPE(&d->lock);
     while (job->rehearsal && job->rehearsal->active && !d->stopping) {
@@ -406,9 +442,34 @@ void rehearsal_end_job(struct daemon *d, struct job *job)
     }
 }
 
+/* One more try, of a rehearsal whose thread has ended. */
+static void clear_owed(struct daemon *d, struct job *job)
+{
+    _cleanup_error_ struct error *err = NULL;
+    struct rehearsal *owing;
+
+    pthread_mutex_lock(&d->lock);
+    owing = d->stopping ? NULL : claim_owed_locked(job);
+    pthread_mutex_unlock(&d->lock);
+    if (owing && start_thread(owing, true, &err) < 0)
+        log_about(LOG_LEVEL_ERROR, LOG_KIND_REHEARSAL, job->name, job->source, "%s: %s", job->name,
+                  error_text(err));
+    wait_for_end(d, job);
+}
+
+int rehearsal_end_job(struct daemon *d, struct job *job, struct error **err)
+{
+    wait_for_end(d, job);
+    clear_owed(d, job);
+    LOCK_FOR_SCOPE(&d->lock);
+    return owes_locked(job) ? error_set(err, EBUSY, "what a rehearsal of %s has made cannot be "
+                                        "cleared away; the log of slipwayd says why", job->name)
+                            : 0;
+}
+
 void rehearsal_end(struct run *run)
 {
-    rehearsal_end_job(run->daemon, run->job);
+    rehearsal_end_job(run->daemon, run->job, NULL);
 }
 
 int rehearsals_resume(struct daemon *d, struct error **err)

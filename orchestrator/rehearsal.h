@@ -31,7 +31,8 @@ struct run;
 int rehearsal_begin(struct daemon *d, const char *name, const json_t *body, json_t **ret,
                     struct error **err);
 
-/* Tells a rehearsal that runs, or is kept, to end; it does so in its own time.  ENOENT: none. */
+/* Tells a rehearsal that runs, or is kept, to end, or tries again to clear away what one has left;
+ * that happens in its own time.  ENOENT: none. */
 int rehearsal_stop(struct daemon *d, const char *name, json_t **ret, struct error **err);
 
 /* [{id, state, check, keep, generation, started_ns, seconds, morph_s, boot_s, how, error}], latest
@@ -41,9 +42,10 @@ int rehearsal_list(struct daemon *d, const char *name, json_t **ret, struct erro
 /* The last one of a job, or null; new reference. */
 json_t *rehearsal_json_locked(const struct job *job);
 
-/* Ends the one that goes on and waits for it; at the begin of what may not be beside it. */
-void rehearsal_end(struct run *run);
-void rehearsal_end_job(struct daemon *d, struct job *job);
+/* Ends the one that goes on and waits for it; at the begin of what may not be beside it.  What an
+ * earlier one could not clear away is tried again; EBUSY: in vain. */
+void rehearsal_end(struct run *run); /* the log has it */
+int rehearsal_end_job(struct daemon *d, struct job *job, struct error **err);
 
 /* At slipwayd's start: discards what rehearsals that did not end have left. */
 int rehearsals_resume(struct daemon *d, struct error **err);

@@ -176,8 +176,10 @@ int remove_traces(struct daemon *d, struct job *job, bool with_vm, struct error 
 {
     struct run run = {.daemon = d, .job = job,
                       .owner = {.source = job->source, .migration = job->name}};
-    int r = leftovers_clean(&run, -1, err);
+    int r = rehearsal_end_job(d, job, err);
 
+    if (r == 0)
+        r = leftovers_clean(&run, -1, err);
     if (r == 0 && job_fact(job, "made"))
         r = remove_store(&run, err);
     if (r == 0 && with_vm)
