@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-#include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/logkind.h"
 
 static bool key_is(const struct job *job, const char *key)
 {
@@ -172,8 +172,8 @@ static void begin_all(struct daemon *d, struct group *g, enum job_verb verb, con
 
         if (begin_member(d, json_string_value(name), verb, body, &err) == 0)
             continue;
-        log_warning("group %s: %s: %s", g ? g->key : "", json_string_value(name),
-                    error_text(err));
+        log_about(LOG_LEVEL_WARNING, LOG_KIND_GROUP, json_string_value(name), NULL,
+                  "group %s: %s: %s", g ? g->key : "", json_string_value(name), error_text(err));
         reason = str_format("%s: %s", json_string_value(name), error_text(err));
         if (g)
             group_set_phase(d, g, PHASE_REVERTING, reason, NULL);

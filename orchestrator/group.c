@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/str.h"
 #include "orchestrator/fields.h"
+#include "orchestrator/logkind.h"
 #include "orchestrator/steps.h"
 
 #define HOLD_NS (20 * NS_PER_S) /* nobody stands still for longer than that for the others */
@@ -68,8 +68,9 @@ int group_set_phase(struct daemon *d, struct group *g, enum group_phase phase, c
     if (r < 0)
         return r;
     job_trace("after-group", phase_names[phase]);
-    log_info("group %s: %s%s%s", g->key, phase_names[phase], reason ? ": " : "",
-             reason ? reason : "");
+    log_about(reason ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, LOG_KIND_GROUP, NULL, NULL,
+              "group %s: %s%s%s", g->key, phase_names[phase], reason ? ": " : "",
+              reason ? reason : "");
     LOCK_FOR_SCOPE(&d->lock);
     g->phase = phase;
     g->deciding = false;
@@ -233,7 +234,7 @@ static void take_back(struct run *run, struct group *g, const char *why)
     if (group_set_phase(run->daemon, g, PHASE_REVERTING, reason, &err) == 0)
         return;
     /* Those who wait must not do so for ever; who is started anew finds the phase before. */
-    log_error("group %s: %s", g->key, error_text(err));
+    log_about(LOG_LEVEL_ERROR, LOG_KIND_GROUP, NULL, NULL, "group %s: %s", g->key, error_text(err));
     LOCK_FOR_SCOPE(&run->daemon->lock);
     g->phase = PHASE_REVERTING;
     str_replace(&g->reason, reason);
@@ -301,7 +302,9 @@ void group_settle(struct daemon *d, const char *migration)
         return;
     /* Not removed now, it is found to be over when slipwayd starts. */
     if (g->phase != PHASE_SYNC && journal_remove_group(d->journal, g->key, &err) < 0)
-        log_error("group %s: %s", g->key, error_text(err));
-    log_info("group %s: over (%s)", g->key, phase_names[g->phase]);
+        log_about(LOG_LEVEL_ERROR, LOG_KIND_GROUP, NULL, NULL, "group %s: %s", g->key,
+                  error_text(err));
+    log_about(LOG_LEVEL_INFO, LOG_KIND_GROUP, NULL, NULL, "group %s: over (%s)", g->key,
+              phase_names[g->phase]);
     group_free(g);
 }

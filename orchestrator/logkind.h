@@ -23,6 +23,7 @@
 #define LOG_KIND_STUCK "stuck", "50fdecf7d941415f84b105e32b731cb5"
 #define LOG_KIND_HOOK "hook", "65c4c2474e244d4a85621c8d56651562"
 #define LOG_KIND_ALARM "alarm", "617d155d4ec9490b841ca0be94bbf63f"
+#define LOG_KIND_GROUP "group", "4f5b5bc2d9c84e08804ff4e5411822fe"
 #define LOG_KIND_REHEARSAL "rehearsal", "aa1c614d47d0422c805fcac715c558f7"
 #define LOG_KIND_SCHEDULE "schedule", "91b2247f13154f2dbdf3c92cd71591bb"
 #define LOG_KIND_CLOCK "clock", "ee4df4a86fb84bc3819c75e579e2894e"
