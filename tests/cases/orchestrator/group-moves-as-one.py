@@ -86,6 +86,32 @@ def moved(p, what):
 
 kill_everywhere(step, moved, prepare, every=5)
 
+# ---- killed anywhere in a sync of the group, nobody stands still for ever
+
+
+def sync_step(p):
+    if any(job is None for job in jobs(p)):
+        create(p)
+    elif any(job["active"] for job in jobs(p)):
+        time.sleep(0.005)
+    elif states(p) == ["mirrored"] * 2 and [job["generation"] for job in jobs(p)] == [0, 0]:
+        p.api("POST", "/v1/groups/shop/sync")
+    elif "failed" in states(p):
+        for vm in VMS:
+            p.api("POST", f"/v1/migrations/{vm}/sync")
+    else:
+        return True
+    return False
+
+
+def synced(p, what):
+    check(states(p) == ["mirrored"] * 2, f"{what}: {states(p)}")
+    check(not list(p.source.glob("*/held")), f"{what}: they go on")
+    check(p.rows("select * from leftovers where thing_json like '%hold%'") == [], f"{what}: hold")
+
+
+kill_everywhere(sync_step, synced, prepare, every=5, label="s")
+
 # ---- one does not stop: nobody moves, and the next try does
 
 p = ready("hang")
