@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# suite: long
 # timeout: 900
 """A guest on RAID1 boots on virtio with both halves in the array: both got the changes."""
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# suite: long
 # timeout: 1500
 """Where virt-v2v-in-place is installed it gives a Windows guest its drivers: over NBD, with our
 own changes on top; a second run finds nothing to do.  When it fails, its last words are the

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# suite: quick
+# suite: full
 # timeout: 300
 """The VMs of a group are stopped and flipped as one: all of them move, or none does, whatever fails
 and wherever slipwayd is killed; a sync of the group freezes all of them while all stand still."""
