@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 # suite: quick
-# timeout: 120
+# timeout: 240
 """A budget that never fits is given up or made instant as was chosen; a cutover that failed is not
 tried again by itself until somebody asks anew; rehearsals come after each n-th sync; a failed sync
 is tried again later; the commit window ends by itself, either way; and all that across a kill."""
@@ -90,6 +90,15 @@ wait_until(lambda: len(p.api("GET", "/v1/migrations/web/rehearsals")["rehearsals
 wait_until(lambda: p.job()["state"] == "failed", "a sync fails")
 says("the sync failed (1 in a row): next try at")
 (p.source / "fail-snapshot_begin").unlink()
+p.stop()
+
+p = Platform(work / "refused")
+p.start()
+p.add_source()
+p.migrate(sync_interval="1s", rehearse_every=1, rehearse_check="console:(")
+wait_until(lambda: "regular expression" in explain().get("refused", ""),
+           "a rehearsal that is refused is told")
+wait_until(lambda: states().count("syncing") >= 4, "and its syncs go on")
 p.stop()
 
 # The end of the commit window.

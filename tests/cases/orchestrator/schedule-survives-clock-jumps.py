@@ -3,7 +3,8 @@
 # suite: quick
 # timeout: 120
 """Somebody sets the clock while slipwayd runs: into a window, over one, back to before a cutover
-that was done.  No cutover begins because of it, none is done twice, and syncs keep their interval."""
+that was done.  No cutover begins because of it, none is done twice, and syncs keep their
+interval."""
 
 import datetime
 import time
