@@ -32,7 +32,7 @@ static json_t *explain(struct scheduler *s, size_t i)
                                                                        again)));
     if (d->position > 0 && !off)
         json_object_set_new(j, "position", json_integer(d->position));
-    if (w->refused && d->action != SCHEDULE_NOTHING && !off)
+    if (w->refused && s->now.mono_ns < w->refused_until && !off)
         json_object_set_new(j, "refused", json_string(w->refused));
     return j;
 }

@@ -33,7 +33,8 @@ struct watch {
     int64_t past_news;
     struct schedule_memory memory;
     char *refused;         /* why the last thing that was begun was not; NULL: it was */
-    int64_t refused_until; /* monotonic */
+    int64_t refused_until; /* monotonic: it is not tried before */
+    enum schedule_action refused_action;
 };
 
 struct scheduler {

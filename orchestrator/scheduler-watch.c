@@ -161,6 +161,9 @@ void watch_vm(const struct watch *w, const struct look *look, const struct stamp
     vm->name = w->name;
     schedule_wish_apply(&w->wish, vm);
     vm->memory = w->memory;
+    /* What is refused must not keep the syncs waiting. */
+    if (w->refused_action == SCHEDULE_REHEARSE && now->mono_ns < w->refused_until)
+        vm->rehearse_every = 0;
     vm->forecast = (struct schedule_range){-1, -1, -1};
     vm->dirty_bytes_s = vm->rate_bytes_s = vm->snapshot_cost_s = -1;
     if (look->forecasted) {

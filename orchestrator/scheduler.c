@@ -40,7 +40,8 @@ static int deeds_take(struct scheduler *s, struct deed **ret_deeds, int64_t *ret
             *ret_again_ns = d->again_ns;
         if (d->action == SCHEDULE_NOTHING)
             w->memory = d->memory;
-        if (d->action == SCHEDULE_NOTHING || s->now.mono_ns < w->refused_until)
+        if (d->action == SCHEDULE_NOTHING ||
+            (d->action == w->refused_action && s->now.mono_ns < w->refused_until))
             continue;
         deeds[n++] = (struct deed){
             .name = str_dup(w->name), .action = d->action, .memory = d->memory,
@@ -158,10 +159,13 @@ static void deed_carry_out(struct scheduler *s, const struct deed *deed)
     w = watch_find_locked(s, deed->name);
     if (!w)
         return;
-    str_replace(&w->refused, r < 0 ? error_text(err) : NULL);
-    w->refused_until = r < 0 ? (int64_t)clock_now_ns() + REFUSED_NS : 0;
-    if (r == 0)
+    if (r == 0) {
         w->memory = deed->memory;
+        return;
+    }
+    str_replace(&w->refused, error_text(err));
+    w->refused_action = deed->action;
+    w->refused_until = (int64_t)clock_now_ns() + REFUSED_NS;
 }
 
 /* *ret_sum: of what was looked at. */
