@@ -3,10 +3,10 @@
  * exactly there. */
 #include "orchestrator/api-handlers.h"
 
-#include "orchestrator/governor.h"
-#include "orchestrator/plans.h"
 #include "orchestrator/fields.h"
 #include "orchestrator/governor.h"
+#include "orchestrator/group.h"
+#include "orchestrator/plans.h"
 #include "orchestrator/version.h"
 
 json_t *migrations_json_locked(const struct daemon *d)
@@ -33,7 +33,7 @@ static json_t *node_json_locked(const struct daemon *d)
 int get_status(struct daemon *d, const struct api_request *request, const json_t *body,
                const char *name, struct api_answer *answer, struct error **err)
 {
-    json_t *sources = NULL, *plans = NULL, *limits;
+    json_t *sources = NULL, *plans = NULL, *limits, *groups;
     int r;
 
     /* No numbered event until all is read: some of it comes from the journal. */
@@ -43,9 +43,10 @@ int get_status(struct daemon *d, const struct api_request *request, const json_t
         r = plans_list(d, &plans, err);
     if (r == 0) {
         limits = governor_list(d);
+        groups = groups_json(d);
         LOCK_FOR_SCOPE(&d->lock);
-        answer->body = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "program", "slipwayd", "version",
-                                 SLIPWAY_VERSION, "migrations", migrations_json_locked(d),
+        answer->body = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "program", "slipwayd",
+                                 "version", SLIPWAY_VERSION, "groups", groups, "migrations", migrations_json_locked(d),
                                  "sources", sources, "plans", plans, "node", node_json_locked(d));
         json_object_update(answer->body, limits);
         json_decref(limits);

@@ -203,6 +203,8 @@ static int begin_as_one(struct daemon *d, const char *key, json_t *members, enum
     if (r < 0)
         return r;
     job_trace("after-group", "cutover");
+    events_record(d->events, NULL, json_pack("{s:s, s:s, s:s}", "event", "group", "group", key,
+                                             "phase", group_phase_name(phase)));
     begin_all(d, g, verb, body, members);
     return 0;
 }

@@ -58,6 +58,13 @@ struct group *group_of_locked(const struct daemon *d, const struct job *job)
     return NULL;
 }
 
+static void tell(struct daemon *d, const struct group *g, const char *phase, const char *reason)
+{
+    events_record(d->events, NULL,
+                  json_pack("{s:s, s:s, s:s?, s:s*}", "event", "group", "group", g->key, "phase",
+                            phase, "reason", reason));
+}
+
 int group_set_phase(struct daemon *d, struct group *g, enum group_phase phase, const char *reason,
                     struct error **err)
 {
@@ -71,6 +78,7 @@ int group_set_phase(struct daemon *d, struct group *g, enum group_phase phase, c
     log_about(reason ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, LOG_KIND_GROUP, NULL, NULL,
               "group %s: %s%s%s", g->key, phase_names[phase], reason ? ": " : "",
               reason ? reason : "");
+    tell(d, g, phase_names[phase], reason);
     LOCK_FOR_SCOPE(&d->lock);
     g->phase = phase;
     g->deciding = false;
@@ -306,5 +314,6 @@ void group_settle(struct daemon *d, const char *migration)
                   error_text(err));
     log_about(LOG_LEVEL_INFO, LOG_KIND_GROUP, NULL, NULL, "group %s: over (%s)", g->key,
               phase_names[g->phase]);
+    tell(d, g, NULL, NULL);
     group_free(g);
 }

@@ -209,8 +209,12 @@ static struct source_snapshot *snapshot_make(const char *folder, const char *sin
 
 static int64_t next_number(const char *folder)
 {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     _cleanup_free_ char *path = str_format("%s/counter", folder), *text = NULL, *next = NULL;
-    int64_t number = fdio_read_file(path, 20, &text, NULL) == 0 ? strtoll(text, NULL, 10) + 1 : 1;
+    int64_t number;
+
+    LOCK_FOR_SCOPE(&lock);
+    number = fdio_read_file(path, 20, &text, NULL) == 0 ? strtoll(text, NULL, 10) + 1 : 1;
 
     next = str_format("%lld", (long long)number);
     fdio_replace_file(path, next, strlen(next), 0600);
