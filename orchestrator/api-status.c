@@ -45,9 +45,10 @@ int get_status(struct daemon *d, const struct api_request *request, const json_t
         limits = governor_list(d);
         groups = groups_json(d);
         LOCK_FOR_SCOPE(&d->lock);
-        answer->body = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "program", "slipwayd",
-                                 "version", SLIPWAY_VERSION, "groups", groups, "migrations", migrations_json_locked(d),
-                                 "sources", sources, "plans", plans, "node", node_json_locked(d));
+        answer->body =
+            json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "program", "slipwayd", "version",
+                      SLIPWAY_VERSION, "groups", groups, "migrations", migrations_json_locked(d),
+                      "sources", sources, "plans", plans, "node", node_json_locked(d));
         json_object_update(answer->body, limits);
         json_decref(limits);
         events_stamp(d->events, answer->body);

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# suite: quick
+# suite: full
 # timeout: 240
 """What is asked for in advance happens by itself: syncs at an interval, cutovers in their window
 and not before, in the order of what comes after what, and across a restart; and slipway explain

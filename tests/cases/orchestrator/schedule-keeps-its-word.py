@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# suite: quick
+# suite: full
 # timeout: 240
 """A budget that never fits is given up or made instant as was chosen; a cutover that failed is not
 tried again by itself until somebody asks anew; rehearsals come after each n-th sync; a failed sync

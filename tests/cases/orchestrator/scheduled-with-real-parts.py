@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # suite: full
 # timeout: 300
-"""With real engine, libvirt and node: a migration that was told everything beforehand is synced, cut
-over inside its window and its budget, and taken back with what the VM has written when the time to
-go back is over; nobody asks for anything."""
+"""With real engine, libvirt and node: a migration that was told everything beforehand is synced,
+cut over inside its window and its budget, and taken back with what the VM has written when the time
+to go back is over; nobody asks for anything."""
 
 import json
 
@@ -47,10 +47,12 @@ handle.pwrite(b"\x07" * 70000, 512 * 1024)
 handle.flush()
 handle.shutdown()
 vm.model["vda"][512 * 1024:512 * 1024 + 70000] = b"\x07" * 70000
-wait_until(lambda: job()["state"] == "rolled-back", "it goes back by itself", timeout=120, pause=0.3)
+wait_until(lambda: job()["state"] == "rolled-back", "it goes back by itself", timeout=120,
+           pause=0.3)
 check("running" in lab.virsh("domstate", "t1"), "the source runs")
 for disk in ("vda", "vdb"):
-    run("qemu-img", "convert", "-U", "-O", "raw", work / f"t1-{disk}.img", work / "read", quiet=True)
+    run("qemu-img", "convert", "-U", "-O", "raw", work / f"t1-{disk}.img", work / "read",
+        quiet=True)
     check((work / "read").read_bytes() == bytes(vm.model[disk]), f"{disk}: every byte is there")
 slipway("cancel", "moved", "--follow")
 check(not (work / "pool/moved").exists() and vm.leftovers() == [], "nothing is left")
