@@ -151,6 +151,36 @@ p.api("POST", "/v1/migrations/db/cutover")
 check(rest(p) == ["done"] * 2, f"it goes on: {states(p)}")
 p.stop()
 
+# ---- behind the decision one is morphed anew and fails: it goes forward by itself
+
+p = ready("morph", commit_window_s=3600)
+p.stop()
+(work / "hold").write_text("after-group flipped")
+p.start(SLIPWAY_HOLD=work / "hold")
+p.api("POST", "/v1/groups/shop/cutover")
+wait_until(lambda: p.rows("select phase from groups") == [("flipped",)], "it is decided")
+p.kill()
+(p.state / "fail-morph").write_text("")
+p.start()
+rest(p)
+check("failed" in states(p) and "mirrored" not in states(p), f"{states(p)}")
+check(power(p) == ["off"] * 2, f"nobody goes back: {power(p)}")
+(p.state / "fail-morph").unlink()
+for vm in VMS:
+    if p.job(vm)["state"] == "failed":
+        p.api("POST", f"/v1/migrations/{vm}/cutover")
+check(rest(p) == ["window"] * 2, f"{states(p)}")
+check(p.rows("select * from groups") == [], "the group's work is over")
+
+# One of them goes back and is moved again, without the other.
+p.verb("rollback", "db")
+p.verb("sync", "db")
+check(p.verb("cutover", "db")["state"] == "window", f"{p.job('db')}")
+p.cli("group", "rollback", "shop", "--follow")
+check(rest(p) == ["rolled-back"] * 2, f"{states(p)}")
+p.cli("group", "cutover", "shop", expect=5)
+p.stop()
+
 # ---- one is cancelled while the other waits for it
 
 p = ready("cancel", shutdown_policy="wait")
