@@ -8,6 +8,8 @@
 #include "orchestrator/fields.h"
 #include "orchestrator/logkind.h"
 
+#define VERB_ANY JOB_VERB_COUNT
+
 static bool key_is(const struct job *job, const char *key)
 {
     _cleanup_free_ char *own = group_key(job);
@@ -21,12 +23,24 @@ static bool counts(const struct job *job, const char *key)
     return key_is(job, key) && job->state != JOB_DONE && job->state != JOB_CANCELLED;
 }
 
-static json_t *members_locked(const struct daemon *d, const char *key)
+/* Whom a verb of the group is for: its end, those that were cut over; all else, those that were not.
+ * A member that is not ready for it takes part, and makes the verb be refused. */
+static bool takes_part(const struct job *job, enum job_verb verb)
+{
+    enum job_state at = job->state == JOB_FAILED ? (enum job_state)job->failed_state : job->state;
+    bool end = at == JOB_WINDOW || at == JOB_COMMITTING || at == JOB_ROLLING_BACK;
+
+    if (verb == VERB_COMMIT || verb == VERB_ROLLBACK)
+        return end;
+    return !(job_states[at].flags & STATE_FLIPPED);
+}
+
+static json_t *members_locked(const struct daemon *d, const char *key, enum job_verb verb)
 {
     json_t *names = json_array();
 
     for (const struct job *job = d->jobs; job; job = job->next)
-        if (counts(job, key))
+        if (counts(job, key) && (verb == VERB_ANY || takes_part(job, verb)))
             json_array_insert_new(names, 0, json_string(job->name));
     return names;
 }
@@ -34,7 +48,7 @@ static json_t *members_locked(const struct daemon *d, const char *key)
 static json_t *json_locked(const struct daemon *d, const char *key)
 {
     const struct group *g = group_find_locked(d, key);
-    _cleanup_json_ json_t *names = members_locked(d, key);
+    _cleanup_json_ json_t *names = members_locked(d, key, VERB_ANY);
     const char *colon = strchr(key, ':');
     json_t *members = json_array(), *name, *j;
     size_t i;
@@ -128,8 +142,8 @@ static int claim_all_locked(struct daemon *d, const char *key, json_t *members,
     size_t i;
 
     if (json_array_size(members) == 0)
-        return error_set(err, ENOENT, "there is no group named '%s'; 'slipway group list' shows "
-                         "them", key);
+        return error_set(err, ENOENT, "there is no group named '%s' with members to %s; 'slipway "
+                         "group list' shows them", key, job_verb_name(verb));
     if (group_find_locked(d, key))
         return error_set(err, EBUSY, "group %s is at work already; 'slipway group list' shows how "
                          "far it is", key);
@@ -216,7 +230,7 @@ int group_run(struct daemon *d, const char *key, enum job_verb verb, const json_
     int r;
 
     pthread_mutex_lock(&d->lock);
-    members = members_locked(d, key);
+    members = members_locked(d, key, verb);
     r = claim_all_locked(d, key, members, verb, err);
     pthread_mutex_unlock(&d->lock);
     if (r < 0)
@@ -259,9 +273,9 @@ int group_check_alone(struct daemon *d, const struct job *job, struct error **er
     if (!key)
         return 0;
     LOCK_FOR_SCOPE(&d->lock);
-    members = members_locked(d, key);
-    if (json_array_size(members) < 2)
-        return 0;
+    members = members_locked(d, key, VERB_CUTOVER);
+    if (json_array_size(members) < 2 || group_decided_locked(d, job))
+        return 0; /* the others are gone forward */
     return error_set(err, EPERM, "migration %s is in group %s, which is cut over as one: slipway "
                      "group cutover %s", job->name, key, key);
 }

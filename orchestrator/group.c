@@ -285,7 +285,7 @@ static bool is_over_locked(const struct daemon *d, const struct group *g)
             return false;
         /* It goes forward only, and must know that. */
         if (g->phase == PHASE_FLIPPED && job->state == JOB_FAILED &&
-            job->failed_state == JOB_FLIPPING)
+            (job->failed_state == JOB_FLIPPING || may_go_back(job->failed_state)))
             return false;
         if (g->phase == PHASE_CUTOVER)
             return false;
