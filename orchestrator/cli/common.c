@@ -233,6 +233,18 @@ static void show(struct progress *progress, const char *name, const json_t *job)
                     (uint64_t)field_integer(p, "total_bytes", 0));
 }
 
+static void print_outcome(const json_t *job)
+{
+    const char *name = field_string(job, "name", "?"), *state = field_string(job, "state", "?");
+
+    printf("%s: %s\n", name, state);
+    if (strcmp(state, "window") == 0)
+        printf("  the VM runs here; 'slipway rollback %s' goes back, 'slipway commit %s' ends the "
+               "time "
+               "for that\n",
+               name, name);
+}
+
 static int verdict(const struct cli_common *common, const json_t *job)
 {
     const json_t *error = json_object_get(job, "error");
@@ -244,7 +256,7 @@ static int verdict(const struct cli_common *common, const json_t *job)
         bool cancelled = strcmp(field_string(job, "state", ""), "cancelled") == 0;
 
         if (!common->json)
-            printf("%s: %s\n", field_string(job, "name", "?"), field_string(job, "state", "?"));
+            print_outcome(job);
         return cancelled && strcmp(common->verb, "cancel") != 0 ? EXIT_CODE_CANCELLED
                                                                 : EXIT_CODE_OK;
     }

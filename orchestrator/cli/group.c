@@ -40,6 +40,8 @@ static int run_list(int argc, char **argv)
         return common_fail(&common, err);
     if (common.json)
         common_print(answer);
+    else if (json_array_size(json_object_get(answer, "groups")) == 0)
+        puts("there are no groups");
     else
         json_array_foreach(json_object_get(answer, "groups"), i, group) print_group(group);
     return EXIT_CODE_OK;
