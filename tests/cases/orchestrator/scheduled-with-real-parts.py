@@ -54,6 +54,16 @@ for disk in ("vda", "vdb"):
     run("qemu-img", "convert", "-U", "-O", "raw", work / f"t1-{disk}.img", work / "read",
         quiet=True)
     check((work / "read").read_bytes() == bytes(vm.model[disk]), f"{disk}: every byte is there")
-slipway("cancel", "moved", "--follow")
-check(not (work / "pool/moved").exists() and vm.leftovers() == [], "nothing is left")
+
+# Once more by hand, and this time for good: the VM on the source goes, with its disks.
+slipway("set", "moved", "--cutover", "manual", "--source-after-commit", "delete", "--window-end",
+        "wait")
+slipway("sync", "moved", "--follow")
+slipway("cutover", "moved", "--follow")
+slipway("commit", "moved", "--follow")
+check(lab.virsh("list", "--all", "--name").split() == [], "the VM is gone from the source")
+check(not list(work.glob("t1-*.img")), "and its disks are")
+for disk in ("vda", "vdb"):
+    target = (work / f"pool/moved/{disk}.raw").read_bytes()
+    check(target == bytes(vm.model[disk]), f"{disk}: every byte is here")
 stop(process, grace=20)
