@@ -134,7 +134,7 @@ char *text_fit(const char *safe, size_t columns, bool utf8)
                       (int)(columns - taken - (cut && columns ? 1 : 0)), "");
 }
 
-bool text_is_utf8(void)
+static bool ask_locale(void)
 {
     locale_t locale = newlocale(LC_CTYPE_MASK, "", NULL);
     bool utf8;
@@ -144,4 +144,14 @@ bool text_is_utf8(void)
     utf8 = strcmp(nl_langinfo_l(CODESET, locale), "UTF-8") == 0;
     freelocale(locale);
     return utf8;
+}
+
+/* Asked for with every cell of a table; glibc opens the locale's files anew each time. */
+bool text_is_utf8(void)
+{
+    static enum { UNKNOWN, NO, YES } known;
+
+    if (known == UNKNOWN)
+        known = ask_locale() ? YES : NO;
+    return known == YES;
 }
