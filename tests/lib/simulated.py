@@ -67,7 +67,10 @@ class Simulated:
     def stop(self):
         if self.daemon:
             self.daemon.terminate()
-            self.daemon.wait(60)
+            try:
+                self.daemon.wait(60)
+            except subprocess.TimeoutExpired:
+                self.kill()
 
     def raw(self, method, path, body=None):
         """(status, the text of the answer)"""
