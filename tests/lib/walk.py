@@ -18,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from case import check, stop, work
 from fakes import Platform, daemon_program
 
-SEED = int(os.environ.get("SLIPWAY_SEED") or time.time() // 86400)
+# The same points each time unless asked otherwise: a change is to blame for what fails.
+SEED = int(os.environ.get("SLIPWAY_SEED") or 20779)
 # What goes wrong, what it is set by, and the file that says how often it can.
 KINDS = {"kill": ("SLIPWAY_CRASH_AT", "points"), "error": ("SLIPWAY_FAIL_AT", "operations"),
          "engine-kill": ("FAKE_DIE_AT", "calls"), "engine-error": ("FAKE_FAIL_AT", "calls")}
