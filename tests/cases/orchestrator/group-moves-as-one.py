@@ -5,6 +5,7 @@
 """The VMs of a group are stopped and flipped as one: all of them move, or none does, whatever fails
 and wherever slipwayd is killed; a sync of the group freezes all of them while all stand still."""
 
+import threading
 import time
 
 from case import check, wait_until, work
@@ -179,6 +180,24 @@ check(p.verb("cutover", "db")["state"] == "window", f"{p.job('db')}")
 p.cli("group", "rollback", "shop", "--follow")
 check(rest(p) == ["rolled-back"] * 2, f"{states(p)}")
 p.cli("group", "cutover", "shop", expect=5)
+p.stop()
+
+# ---- members that begin only after slipwayd was killed have the cutover that was asked for
+
+p = ready("instant")
+p.stop()
+(work / "hold").write_text("after-group cutover")
+p.start(SLIPWAY_HOLD=work / "hold")
+threading.Thread(target=lambda: p.raw("POST", "/v1/groups/shop/cutover", '{"instant": true}'),
+                 daemon=True).start()
+wait_until(lambda: p.rows("select phase from groups") == [("cutover",)], "it is written down")
+p.kill()
+p.start()
+check(rest(p) == ["done"] * 2, f"{states(p)}")
+for vm in VMS:
+    kinds = [row[0] for row in
+             p.rows(f"select kind from passes where migration='{vm}' order by id")]
+    check(kinds == ["initial", "instant"], f"{vm}: {kinds}")
 p.stop()
 
 # ---- one is cancelled while the other waits for it
