@@ -194,6 +194,27 @@ static void begin_all(struct daemon *d, struct group *g, enum job_verb verb, con
     }
 }
 
+/* What kind of cutover it is must be known of members that begin only when slipwayd is started again;
+ * one that is not asked for by a group forgets it (verbs.c). */
+static int remember_instant(struct daemon *d, const json_t *members, const json_t *body,
+                            struct error **err)
+{
+    json_t *instant = json_object_get(body, "instant"), *name;
+    size_t i;
+    int r = 0;
+
+    json_array_foreach((json_t *)members, i, name) {
+        struct job *job;
+
+        pthread_mutex_lock(&d->lock);
+        job = job_find_locked(d, json_string_value(name));
+        pthread_mutex_unlock(&d->lock);
+        if (r == 0 && json_is_boolean(instant) && !job_fact(job, "instant_flipped"))
+            r = job_set_fact(d, job, "instant", json_incref(instant), err);
+    }
+    return r;
+}
+
 /* Cutovers are written down before the first member begins. */
 static int begin_as_one(struct daemon *d, const char *key, json_t *members, enum job_verb verb,
                         const json_t *body, struct error **err)
@@ -202,8 +223,10 @@ static int begin_as_one(struct daemon *d, const char *key, json_t *members, enum
     struct group *g = group_new(key, members, phase);
     int r = 0;
 
-    job_trace("before-group", "cutover");
     if (phase == PHASE_CUTOVER)
+        r = remember_instant(d, members, body, err);
+    job_trace("before-group", "cutover");
+    if (r == 0 && phase == PHASE_CUTOVER)
         r = journal_put_group(d->journal, key, group_phase_name(phase), members, NULL, err);
     pthread_mutex_lock(&d->lock);
     if (r < 0) {
