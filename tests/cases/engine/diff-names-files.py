@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-# suite: full
+# suite: long
 # timeout: 400
 """diff --files names the files that changed between two generations, and changes nothing."""
 

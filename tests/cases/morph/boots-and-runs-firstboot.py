@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# suite: long
 # timeout: 900
 """What is left for the first boot runs once in a guest that really boots, and removes itself; a key
 that was given is there, and so is what the scripts before and after the changes did."""

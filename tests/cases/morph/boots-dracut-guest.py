@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# suite: long
 # timeout: 900
 """A guest of the Red Hat kind, whose initramfs by dracut has no virtio, boots on virtio once it is
 morphed, with its card's name and static address; dracut is told to keep the drivers."""

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# suite: long
 # timeout: 900
 """Two guests of other families as disks, changed by the real program: scripts of the caller run
 before and after, a key gets its owner, new files their SELinux context, rewritten ones keep theirs;

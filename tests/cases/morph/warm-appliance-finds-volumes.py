@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# suite: long
 # timeout: 600
 """An appliance that was started on disks that held nothing finds logical volumes, encrypted ones
 and subvolumes once it is told to go, and what it changes is what a cold one would change."""

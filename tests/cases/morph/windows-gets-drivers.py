@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# suite: long
 # timeout: 900
 """Phony Windows guests, an old one and a new one, over NBD: the run leaves drivers, registry and
 first boot as they have to be, nobody but administrators can change what runs with all rights, and a
