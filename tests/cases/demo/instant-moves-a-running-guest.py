@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# suite: full
+# suite: long
 # timeout: 1200
 # serial
 """A running guest is moved by an instant cutover (./run demo --instant): it runs before its disks

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# suite: long
 # timeout: 900
 """A guest with an encrypted root, whose key is given as a file, boots on virtio."""
 

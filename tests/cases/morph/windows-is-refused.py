@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# suite: long
 # timeout: 900
 """A Windows guest that sleeps, is encrypted, is marked for a check, has a damaged registry, or for
 which there are no drivers, is refused with the way out, and its disk stays as it was."""
